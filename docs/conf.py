@@ -117,8 +117,8 @@ autosummary_context = {
             "myrnn.training.TrainingState": "with_good parts mapping beginning_with check_settings check_names",
             "myrnn.runs.Run": "check_tests predictor recognizer use_outputs",
             "myrnn.runs.TaskReader": "to_settings recognizer is_balanced new_model",
-            "myrnn.runs.DataReader": "raw warn_of_range text_as to_settings from_settings recognizer is_balanced new_model "
-            "read_file read_series",
+            "myrnn.runs.DataReader": "raw warn_of_range text_as to_settings from_settings recognizer is_balanced "
+            "new_model read_file read_series",
         }.items()
     }
 }

@@ -129,6 +129,7 @@ def test_the_added_term_makes_states_small():
     assert spread[CalmAfterwards] < 0.5 * spread[Model]
 
 
+@pytest.mark.usefixtures("in_python")
 def test_nothing_is_added_outside_of_training():
     sequences, model, plain = data(), Calm(False), Model(False)
     assert measure(model, sequences) == measure(plain, sequences)
@@ -138,6 +139,7 @@ def test_nothing_is_added_outside_of_training():
     assert compiled.loss_and_gradients(x, 1)[0] == reference.loss_and_gradients(x, 1)[0]
 
 
+@pytest.mark.usefixtures("in_python")
 def test_the_score_is_that_of_the_outputs():
     """The added term would be the largest output."""
 

@@ -73,7 +73,7 @@ def columns(history):
 # --- the state
 
 
-@pytest.mark.parametrize("batch_size", [1, 3])
+@pytest.mark.parametrize("batch_size", the_rest_is_long([1, 3], 3))
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 def test_a_restored_training_gives_the_same_result(optimizer, batch_size):
     options = {"batch_size": batch_size, "gradient_clip": 0.5, "schedule": lambda iteration: 0.1 / (10 + iteration)}
@@ -378,7 +378,7 @@ def test_between_two_reports_there_is_a_state():
     assert second.content() == whole.content()
 
 
-@pytest.mark.parametrize("on_divergence", ["stop", "restart"])
+@pytest.mark.parametrize("on_divergence", the_rest_is_long(["stop", "restart"], "restart"))
 @pytest.mark.parametrize("task", [TASK, DATA], ids=["task", "sequences"])
 def test_a_checkpoint_between_two_reports_is_resumed_from(tmp_path, task, on_divergence):
     options = {"task": task, "batch_size": 2, "report_every": 100, "on_divergence": on_divergence}
@@ -546,7 +546,7 @@ class Falling:
 
 
 @pytest.mark.usefixtures("in_python")
-@pytest.mark.parametrize("on_divergence", ["stop", "restart"])
+@pytest.mark.parametrize("on_divergence", the_rest_is_long(["stop", "restart"], "restart"))
 @pytest.mark.parametrize("engine", ["mygrad", "native"])
 @pytest.mark.parametrize("stop", the_rest_is_long([20, 30, 40], 30))
 def test_a_learning_rate_that_a_hook_sets_stays_and_is_saved(tmp_path, stop, engine, on_divergence):

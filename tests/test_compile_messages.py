@@ -430,7 +430,7 @@ COMPILE = (
 )  # fmt: skip
 
 
-@pytest.mark.parametrize("model", most_are_long(MESSAGES, 3))
+@pytest.mark.parametrize("model", most_are_long(MESSAGES, 5))
 def test_a_refusal_shows_the_line_and_what_to_write_instead(model):
     what, line, instead = MESSAGES[model]
     with pytest.raises(CompileError) as refusal:
@@ -444,7 +444,7 @@ def test_a_refusal_shows_the_line_and_what_to_write_instead(model):
     assert max(map(len, message.splitlines())) < 200
 
 
-@pytest.mark.parametrize("model", most_are_long(COMPILE, 2))
+@pytest.mark.parametrize("model", most_are_long(COMPILE, 4))
 def test_what_the_messages_propose_compiles(model):
     assert myrnn.compile(model(), dim_input=C, check=False).recurrence.loops
 

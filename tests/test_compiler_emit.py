@@ -208,7 +208,7 @@ def test_long_lines_break_after_commas_of_the_outermost_brackets():
     assert wrapped("    # " + "x" * 200) == ["    # " + "x" * 200]
 
 
-@pytest.mark.parametrize("kind", most_are_long(zoo.ALL, 5))
+@pytest.mark.parametrize("kind", most_are_long(zoo.ALL, 9))
 def test_every_model_can_be_observed(kind):
     compiled = compile(zoo.made(kind), dim_input=kind.C, check=False)
     program = compiled.program(tokens=False, batched=False, observed=True)
@@ -221,7 +221,7 @@ def test_every_model_can_be_observed(kind):
 PROGRAMS = [*itertools.product([False, True], [False, True], [False]), (False, False, True)]
 
 
-@pytest.mark.parametrize("kind", most_are_long(zoo.ALL, 5))
+@pytest.mark.parametrize("kind", most_are_long(zoo.ALL, 9))
 def test_names_of_the_emitted_code_are_not_used_for_user_variables(kind):
     compiled = compile(zoo.made(kind), dim_input=kind.C, check=False)
     for tokens, batched, observed in PROGRAMS:

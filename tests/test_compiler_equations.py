@@ -8,6 +8,7 @@ import pytest
 from mygrad import Tensor
 from mygrad.nnet.activations import sigmoid, softmax
 
+from marks import most_are_long
 from myrnn.compiler import compile
 from myrnn.compiler.equations import kept_names, write_equations
 from myrnn.compiler.graph import Builder, evaluate, topological
@@ -300,11 +301,7 @@ def computed(text, names):
 
 @pytest.mark.parametrize(
     "make",
-    [
-        *ONE_LOOP,
-        *SEVERAL_LOOPS,
-        *(lambda k=k: k(5, 7, 3, rng=0) for k in (RNN, GRU, LSTM)),
-    ],
+    most_are_long([*ONE_LOOP, *SEVERAL_LOOPS, *(lambda k=k: k(5, 7, 3, rng=0) for k in (RNN, GRU, LSTM))], 3),
 )
 def test_printed_equations_evaluate_to_the_numbers_of_the_recurrence(make):
     model = make()

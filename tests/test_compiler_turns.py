@@ -102,7 +102,7 @@ COMPILED = (
 
 
 @pytest.mark.usefixtures("in_python")
-@pytest.mark.parametrize("function", most_are_long(COMPILED, 3))
+@pytest.mark.parametrize("function", most_are_long(COMPILED, 6))
 def test_logits_and_gradients_are_right_at_every_length(function):
     assert disagreement(compile(made(function), max_length=13, check=False), GROUPS) is None
 

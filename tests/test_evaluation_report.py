@@ -344,6 +344,7 @@ def test_a_comparison_as_table_csv_and_figure(tmp_path):
     assert [text.get_text() for text in ax.get_legend().get_texts()][:2] == ["RNN", "GRU"]
 
 
+@pytest.mark.usefixtures("in_python")
 def test_models_are_compared():
     reports = [evaluate(kind(10, 8, 2, rng=0), TASK, samples=60, lengths=[2, 4]) for kind in (RNN, GRU)]
     found = reports[0].compare(reports[1])

@@ -377,7 +377,7 @@ RARE = (
 )
 
 
-@pytest.mark.parametrize("name", most_are_long(WRONG_GENERATORS, 2))
+@pytest.mark.parametrize("name", most_are_long(WRONG_GENERATORS, 4))
 def test_a_wrong_generator_gets_a_helpful_message(name, monkeypatch):
     if name not in RARE:
         few = {which: replace(setting, calls=setting.calls // 10) for which, setting in SETTINGS.items()}

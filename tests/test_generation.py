@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from mygrad.nnet.activations import tanh
 
+from marks import the_rest_is_long
 from myrnn import GRU, LSTM, RNN, Adam, Sequences, compile, dropout, generate, train
 from myrnn.compiler.runtime import generation
 from myrnn.errors import CompileError, InvalidArgument, NotFinite
@@ -45,8 +46,10 @@ def models():
     return [NextToken(), *(kind(TOKENS, 6, TOKENS, rng=0) for kind in (RNN, GRU, LSTM))]
 
 
-@pytest.mark.parametrize("options", [{}, {"temperature": 0.3}, {"temperature": 0}, {"top_k": 1}, {"top_k": 3},
-                                     {"top_k": 99, "temperature": 2}])  # fmt: skip
+OPTIONS = {}, {"temperature": 0.3}, {"temperature": 0}, {"top_k": 1}, {"top_k": 3}, {"top_k": 99, "temperature": 2}
+
+
+@pytest.mark.parametrize("options", the_rest_is_long(OPTIONS, {}, {"top_k": 3}))
 @pytest.mark.parametrize(
     "model",
     [pytest.param(m, id=type(m).__name__, marks=pytest.mark.long if i else ()) for i, m in enumerate(models())],

@@ -24,6 +24,7 @@ from tests.test_compiler_equations import (
 from tests.test_graphs import SVG, overlap
 
 import myrnn
+from marks import most_are_long
 from myrnn.errors import InvalidArgument, NotARecurrence
 from myrnn.graphs import ComputationalGraph, build_graph
 from myrnn.graphs.layout import lay_out
@@ -132,9 +133,12 @@ def test_the_models_fit_a_notebook(kind, width):
 
 @pytest.mark.parametrize(
     "make",
-    [Backwards, Collisions, FastWeights, Gates, Lag, MeanOverTime, Precedence, TwoLayers]
-    + [BothWays, BothWaysTwice, SecondPass]
-    + [lambda k=k: k(10, 50, 2, rng=0) for k in (RNN, GRU, LSTM)],
+    most_are_long(
+        [Backwards, Collisions, FastWeights, Gates, Lag, MeanOverTime, Precedence, TwoLayers]
+        + [BothWays, BothWaysTwice, SecondPass]
+        + [lambda k=k: k(10, 50, 2, rng=0) for k in (RNN, GRU, LSTM)],
+        3,
+    ),
 )
 def test_cards_do_not_touch_and_every_operand_has_a_line(make):
     drawing = drawn(make())

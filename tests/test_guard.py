@@ -17,6 +17,7 @@ import pytest
 from mygrad.nnet.activations import leaky_relu
 
 import myrnn
+from marks import most_are_long
 from myrnn import RNN, Adam, Sequences, compile, train
 from myrnn.compiler.recorder import recorded
 from myrnn.errors import NotARecurrence, NotDeterministic
@@ -209,7 +210,7 @@ def changes():
 
 
 @pytest.mark.usefixtures("in_python")
-@pytest.mark.parametrize(("kind", "change"), changes().items(), ids=lambda value: getattr(value, "__name__", ""))
+@pytest.mark.parametrize(("kind", "change"), most_are_long(changes().items(), 3))
 def test_a_change_of_a_value_that_a_model_reads_is_found_at_the_next_use(kind, change, monkeypatch):
     model = kind()
     compiled = myrnn.compile(model, dim_input=4, check=False)

@@ -54,7 +54,7 @@ def two_threads(monkeypatch):
     return seen
 
 
-@pytest.mark.parametrize(("per_step", "weighted", "tokens"), most_are_long(product((False, True), repeat=3), 3))
+@pytest.mark.parametrize(("per_step", "weighted", "tokens"), most_are_long(product((False, True), repeat=3), 5))
 @pytest.mark.parametrize("batch_size", [1, 4, pytest.param(6, marks=pytest.mark.long)])
 def test_classes_train_as_with_mygrad(per_step, weighted, tokens, batch_size):
     agree(data("class", per_step, weighted, tokens=tokens), batch_size)
@@ -176,7 +176,7 @@ def test_a_batch_of_weight_0_changes_nothing(engine, what, per_step):
         assert one.data.tobytes() == other.data.tobytes()
 
 
-@pytest.mark.parametrize("loss", ["cross-entropy", smoothed, "huber"], ids=named)
+@pytest.mark.parametrize("loss", the_rest_is_long(["cross-entropy", smoothed, "huber"], smoothed))
 def test_a_training_resumes_bit_for_bit(loss, tmp_path):
     def job(iterations, **options):
         sequences = data(LOSSES[loss], True, True)

@@ -130,6 +130,7 @@ def test_the_script_of_a_network_has_outputs_for_each_step():
         assert one.data.tobytes() == other.data.tobytes()
 
 
+@pytest.mark.usefixtures("in_python")
 def test_a_run_is_saved_and_loaded(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     network = trained(COPY)

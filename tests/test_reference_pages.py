@@ -11,6 +11,7 @@ from dataclasses import is_dataclass
 import pytest
 
 import myrnn
+from marks import most_are_long
 from myrnn import results
 from myrnn.results import Result
 from pages import DOCS
@@ -147,7 +148,7 @@ def test_an_example_imports_all_that_it_uses_besides_the_name_itself(page):
 RESULTS = {name: value for page in TOPICS for name, value in callables_of(page).items() if is_dataclass(value)}
 
 
-@pytest.mark.parametrize("name", RESULTS)
+@pytest.mark.parametrize("name", most_are_long(RESULTS, 3))
 def test_a_result_shows_itself_in_one_line_and_in_a_notebook_as_a_table(name):
     kind = RESULTS[name]
     (example,) = doctest.DocTestFinder(recurse=False).find(kind, name, globs=dict(vars(sys.modules[kind.__module__])))

@@ -248,9 +248,12 @@ def check_training(kind, sequences, streams, steps, iterations, optimizer_of, **
         np.testing.assert_allclose(ours.data, theirs.data, atol=2e-4)
 
 
+WINDOWS = ([30, 17, 0, 40, 1, 25], 3, 6), ([9, 9], 2, 1), ([40], 1, 7), ([50] * 8, 8, 5), ([5, 6, 7], 2, 100)
+
+
 @pytest.mark.parametrize(
     ("lengths", "streams", "steps"),
-    [([40], 1, 7), ([30, 17, 0, 40, 1, 25], 3, 6), ([50] * 8, 8, 5), ([5, 6, 7], 2, 100), ([9, 9], 2, 1)],
+    the_rest_is_long(WINDOWS, *WINDOWS[:2]),
 )
 @pytest.mark.parametrize(
     "optimizer_of",
