@@ -251,8 +251,8 @@ def _of_kinds(part: str, name: str) -> tuple[Setting, str]:
                 found = setting
                 by_default.setdefault(default_text(setting.default), []).append(kind.name)
     each = [text if len(by_default) == 1 else f"{text} for {' and '.join(names)}" for text, names in by_default.items()]
-    on_data = GivenSource.defaults.get(part, {}).get(name)
-    return found, f"{', '.join(each)}{'' if on_data is None else f'; for data {on_data}'}"
+    default = GivenSource.defaults.get(part, {}).get(name)
+    return found, f"{', '.join(each)}{'' if default is None else f'; for data {default}'}"
 
 
 def default_text(default: object) -> str:

@@ -235,7 +235,7 @@ class Experiment:
         """
         if not isinstance(self.source, TaskSource):
             raise InvalidArgument("the model of an experiment with data is made when the data are read: use myrnn.run")
-        task, rng = self.source.part.make(), self.source.streams(self.training.seed, 0).weights
+        task, rng = self.source.part.make(), self.source.initial_draws(self.training.seed, 0).weights
         model = self.model.new_model(task, rng, self.model.own_class(own))
         return task, model, self.optimizer.make(params=model.parameters)
 

@@ -36,7 +36,7 @@ LONGEST_TRIED = 10_000
 Sections = Mapping[str, Mapping[str, Any]]
 
 
-class Streams(NamedTuple):
+class InitialDraws(NamedTuple):
     """What is drawn from the seed of an experiment before its training."""
 
     # The given sequences in the order in which those for the validation are chosen, int64 (N,); empty for a task.
@@ -95,7 +95,7 @@ class Source(ABC):
         """Refuse the sizes of a model for other sequences."""
 
     @abstractmethod
-    def streams(self, seed: int, sequences: int) -> Streams:
+    def initial_draws(self, seed: int, sequences: int) -> InitialDraws:
         """Return what is drawn from a seed, if so many sequences are given."""
 
     def with_paths(self, change: Callable[[str], str]) -> Source:
@@ -181,9 +181,9 @@ class TaskSource(Source):
                 f"the model has {inputs} inputs and {outputs} classes, the task {task.dim_input} and {task.dim_output}"
             )
 
-    def streams(self, seed: int, sequences: int) -> Streams:
+    def initial_draws(self, seed: int, sequences: int) -> InitialDraws:
         """Return a stream of weights that is another one than that of the sequences."""
-        return Streams(np.arange(0), weight_generator(seed))
+        return InitialDraws(np.arange(0), weight_generator(seed))
 
     def check(self, training: TrainingSettings, evaluation: Evaluation) -> None:
         """Let the task check settings that depend on each other, too, and the test lengths."""
@@ -229,10 +229,10 @@ class GivenSource(Source):
         """The kind of score of a training."""
         return SQUARED_ERROR if self.data.learn in (VALUES, SERIES) else ACCURACY
 
-    def streams(self, seed: int, sequences: int) -> Streams:
+    def initial_draws(self, seed: int, sequences: int) -> InitialDraws:
         """Return the order of the sequences, and the generator that drew it: the weights depend on their number."""
         rng = np.random.default_rng(np.random.RandomState(seed).randint(2**31 - 1))
-        return Streams(rng.permutation(sequences), rng)
+        return InitialDraws(rng.permutation(sequences), rng)
 
     def check(self, training: TrainingSettings, evaluation: Evaluation) -> None:
         """Check that test files of plain text come with a file of labels, too."""

@@ -100,7 +100,7 @@ def prepare(experiment: Experiment, make: Callable[..., Any] | None = None) -> P
 def _of_task(experiment: Experiment, make: Callable[..., Any] | None) -> Prepared:
     settings, task = experiment.training, experiment.source.settings.make()
     reader = TaskReader(task)
-    model = reader.new_model(experiment.model, experiment.source.streams(settings.seed, 0).weights, make)
+    model = reader.new_model(experiment.model, experiment.source.initial_draws(settings.seed, 0).weights, make)
     # Runs are tested as classifiers: refuse other targets now, not after the training.
     if isinstance(drawn := recognition_of(task).sample(1, np.random.default_rng(0)), Sequences):
         check_classes(drawn)
@@ -255,7 +255,7 @@ def prepare_given(
 ) -> PreparedData:
     """Encode given sequences, and make a model for them."""
     settings, data = experiment.training, experiment.source.settings
-    split, rng = experiment.source.streams(settings.seed, len(raw))
+    split, rng = experiment.source.initial_draws(settings.seed, len(raw))
     read, differences = raw, Differences(data.difference, data.period)
     if given.learn == SERIES and isinstance(raw, Numbers):
         # Before a single series is cut in two, so that no difference is lost in between.

@@ -300,7 +300,7 @@ class Run(Result):
             raise InvalidArgument(f"{self.folder} was loaded into a model: give load_run its class to make another one")
         experiment, model = self.experiment, self.experiment.model
         given = self.report["training"].get("sequences", 0)
-        weights = experiment.source.streams(experiment.training.seed, given).weights
+        weights = experiment.source.initial_draws(experiment.training.seed, given).weights
         return self.reader.new_model(model, weights, model.own_class(self.own))
 
 
