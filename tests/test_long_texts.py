@@ -42,7 +42,7 @@ def test_the_outputs_of_parts_are_those_of_whole_sequences(is_tokens, cores, in_
     (whole,) = outputs_of(model, sequences)
     assert np.array_equal(whole, compile(model).logits(sequences))
     monkeypatch.setenv("MYRNN_NUM_THREADS", cores)
-    for name, value in {"model.SHORT": 1000, "reading.PORTION": 9000, "model.PART": 60}.items():
+    for name, value in {"model.SHORT": 1000, "reader.PORTION": 9000, "model.PART": 60}.items():
         monkeypatch.setattr(f"myrnn.compiler.{name}_BYTES", value)
     monkeypatch.setattr("myrnn.compiler.reader.LEAST_WORK", 1)
     parts = outputs_of(model, sequences)
