@@ -126,7 +126,6 @@ def test_a_network_that_counts_is_an_automaton_of_two_states(options, odd):
     assert len(pickle.loads(pickle.dumps(found))) == 2
 
 
-@pytest.mark.usefixtures("in_python")
 def test_any_class_can_be_the_accepting_one(odd):
     assert extract_automaton(odd, "01", accept=0).dfa.difference(ODD.complement) is None
     three = counter(classes=3)

@@ -20,6 +20,7 @@ from sklearn import metrics
 from sklearn.calibration import calibration_curve
 
 import myrnn
+from marks import the_rest_is_long
 from myrnn import Experiment, SequenceClassifier, plots
 from myrnn.cli import main
 from myrnn.data import read_sequences
@@ -570,17 +571,21 @@ def test_advice_names_options_and_their_values(here, capsys, sign, typed):
     assert capsys.readouterr().err.endswith(f", so give --delimiter {typed}\n")
 
 
+ESCAPED = ("predict", "caf\xe9", "\ncaf\\xe9"), ("inspect", "xab", "\n\\ufffdab: ")
+
+
 @pytest.mark.filterwarnings("ignore:.* not in the training")
-def test_what_the_output_cannot_encode_is_escaped(parity, here, monkeypatch):
+@pytest.mark.parametrize(
+    ("command", "sequence", "shown"),
+    the_rest_is_long(ESCAPED, ESCAPED[0]),
+)
+def test_what_the_output_cannot_encode_is_escaped(command, sequence, shown, parity, here, monkeypatch):
     output = io.BytesIO()
     with monkeypatch.context() as patch:
         patch.setattr(sys, "stdout", io.TextIOWrapper(output, "ascii"))
-        assert main(["inspect", str(parity), "xab", "--out=inside"]) == 0
-        assert main(["predict", str(parity), "caf\xe9"]) == 0
+        assert main([command, str(parity), sequence, *(["--out=inside"] if command == "inspect" else [])]) == 0
         sys.stdout.flush()
-        shown = output.getvalue().decode()
-    assert shown.startswith("\n\\ufffdab: ")
-    assert "\ncaf\\xe9" in shown
+        assert shown in output.getvalue().decode()
 
 
 def test_a_user_defined_class_learns_from_data(here, capsys):

@@ -373,10 +373,14 @@ class Signs(Base):
         return mg.concatenate([h @ self.y if t % 2 else h[:, :2] for t, h in enumerate(outputs)])
 
 
-def test_readouts_of_two_directions_are_no_decoder_and_those_in_turn_have_a_line():
+@pytest.mark.long
+def test_readouts_of_two_directions_are_no_decoder():
     with pytest.raises(NotARecurrence, match=r"reads numbers of step \d+ (.|\n)*myrnn\.dropout\(h, 0\.3\)") as refusal:
         compile(TwoDirections())
     assert "decoder" not in str(refusal.value)
+
+
+def test_readouts_in_turn_have_a_line():
     with pytest.raises(
         NotARecurrence, match=r"the steps take turns(.|\n)*test_compile_refusals\.py:\d+ .*return mg\.conc"
     ):

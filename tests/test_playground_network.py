@@ -447,7 +447,6 @@ def test_a_run_that_settings_cannot_reproduce_is_shown_and_says_so(here):
     assert load_run(saved(network)).experiment.model.settings.recurrent_init == "identity"
 
 
-@pytest.mark.usefixtures("in_python")
 def test_a_run_with_a_registered_loss_is_continued_with_it(here, monkeypatch):
     monkeypatch.setitem(registry._KINDS, "loss", dict(registry.kinds("loss")))
 
@@ -459,19 +458,19 @@ def test_a_run_with_a_registered_loss_is_continued_with_it(here, monkeypatch):
         task={"pattern_length_max": 3},
         model={"dim_recurrent": 4},
         optimizer={"name": "sgd", "learning_rate": 0.1},
-        training={"iterations": 20, "batch_size": 4, "loss": "doubled"},
-        evaluation={"samples": 20},
+        training={"iterations": 4, "batch_size": 4, "loss": "doubled"},
+        evaluation={"samples": 2},
     )
     myrnn.run(experiment, "runs/double", progress=False)
     run, settings = keep.load("double")
     network = Network(settings, run=run)
     assert "loss doubled" in network.unrepeatable
-    network.advance(0.0, 16)
+    network.advance(0.0, 5)
     folder = saved(network)
     assert load_run(folder).experiment.training.loss == "doubled"
     again = load_run("runs/double")
     optimizer = make("optimizer", "sgd", params=again.model.parameters, learning_rate=0.1)
-    train(again.model, again.task, optimizer, 16, 4, seed=settings["seed"], loss="doubled", progress=False)
+    train(again.model, again.task, optimizer, 5, 4, seed=settings["seed"], loss="doubled", progress=False)
     assert contents(again.model) == contents(network.model)
     assert contents(run_script(script(network))["model"]) == contents(network.model)
 
