@@ -68,6 +68,7 @@ LATER = 100
 OPERATION_BYTES, NUMBER_BYTES = 4000, 16
 # The traced steps, each of which takes a millisecond or two, when sequences of unchecked lengths are used.
 STEPS_AT_ONCE = 2000
+# The end of the refusal of a model whose logits differ.
 CHANGED = "than what was compiled: it does something else at this length, at later steps, or with these values."
 
 
@@ -164,10 +165,7 @@ class Guard:
 
     def check_use(self, sequences: Sequences, *, gradients: bool = False) -> None:
         """Check the model before it is used on the sequences, as far as necessary."""
-        # It is checked on one sequence of each length that is new. If these have more than `STEPS_AT_ONCE` steps, only
-        # some lengths are checked, from the longest down and evenly spread. MyRNN's own models are known to repeat a
-        # step at every length, so the longest one is enough. For `gradients` a few steps are traced in any case: they
-        # may have changed even if the logits have not.
+        # For `gradients` a few steps are traced in any case: they may have changed even if the logits have not.
         if gradients:
             self.check_again(int(sequences.lengths.max(initial=0)))
         else:
@@ -191,6 +189,8 @@ class Guard:
 
     def _of_lengths(self, sequences: Sequences) -> list[int]:
         """Return the index of one sequence of each length that is new, or of some lengths, if these are many."""
+        # If they have more than `STEPS_AT_ONCE` steps, these are from the longest down and evenly spread. MyRNN's own
+        # models are known to repeat a step at every length, so the longest one is enough.
         places = self.unchecked(sequences.lengths)[::-1]
         sparser = (places[::every] for every in range(1, len(places)) if not self._is_ours)
         traced = np.minimum(sequences.lengths, self.traced)
