@@ -141,6 +141,10 @@ class PlaygroundPage(BrowserPage):
     def text(self, name):
         return self.find(name).text
 
+    def texts(self, selector):
+        """Return the texts of all matching elements, read at once: the page may replace them between two reads."""
+        return self.script("return [...document.querySelectorAll(arguments[0])].map(one => one.innerText)", selector)
+
     def shown(self, name):
         return self.find(name).is_displayed()
 

@@ -194,7 +194,7 @@ def test_the_loss_of_one_iteration_agrees_with_loss_and_gradients(page):
     compiled = myrnn.compile(network_of(page, 0))
     page.step()
     last = page.find("last")
-    tokens = np.array([int(digit) for digit in last.find_element(By.TAG_NAME, "button").text])
+    tokens = np.array([int(digit) for digit in page.texts("#last button")[0]])
     half = len(tokens) // 2
     truth = int((tokens[:half] == tokens[half:]).all())
     loss, _ = compiled.loss_and_gradients(np.eye(10, dtype=np.float32)[tokens], np.array([truth]))
@@ -738,7 +738,7 @@ def test_at_low_speed_the_row_follows_the_training(page):
     page.click("play")
     page.wait(lambda: page.iteration >= 2 and page.digits() != before, "the row did not follow")
     page.pause()
-    learned = page.find("last").find_element(By.TAG_NAME, "button").text
+    (learned,) = page.texts("#last button")
     page.wait(lambda: page.digits() == learned, "the row shows another sequence")
 
 
@@ -757,8 +757,7 @@ def test_answers_at_every_step_are_below_the_symbols(page):
     page.wait(lambda: page.accuracy > 0.95, "accuracy over steps did not rise")
     page.pause()
     page.wait(lambda: page.text("verdict").startswith("✓ 4 of 4 answers right"), "not all answers are right")
-    says = page.driver.find_elements(By.CSS_SELECTOR, ".step .answer")
-    assert [one.text for one in says] == 2 * ["odd"] + 2 * ["odd"] + 2 * ["even"] + 2 * ["odd"]
+    assert page.texts(".step .answer") == 2 * ["odd"] + 2 * ["odd"] + 2 * ["even"] + 2 * ["odd"]
     assert len(page.driver.find_elements(By.CSS_SELECTOR, ".probability .right")) == 4
 
 
@@ -772,5 +771,5 @@ def test_a_network_writes_while_it_learns_a_text(page):
     page.wait(lambda: page.text("text") != before and page.accuracy > 0.3, "it did not learn to write")
     page.pause()
     begin = "".join(page.script("return playground.spell(playground.tokens)").split())
-    written = page.driver.find_elements(By.CSS_SELECTOR, "#text dd")
-    assert all("".join(one.text.split()).startswith(begin) for one in written) and len(written) == 2
+    written = lambda: ["".join(text.split())[: len(begin)] for text in page.texts("#text dd")]  # noqa: E731
+    page.wait(lambda: written() == [begin, begin], "the text does not begin with the row")
