@@ -184,6 +184,7 @@ def test_a_model_may_add_only_later_than_the_first_sequences_end():
     np.testing.assert_allclose(*losses, rtol=1e-5)
 
 
+@pytest.mark.usefixtures("in_python")
 @pytest.mark.parametrize("engine", ["native", "mygrad"])
 def test_a_model_that_begins_to_add_is_refused(engine):
     class Begins(Model):

@@ -231,13 +231,15 @@ class NotesTracedLengths(Base):
         return super().__call__(x)
 
 
+@pytest.mark.usefixtures("in_python")
 def test_few_steps_of_a_very_long_sequence_are_traced():
     model = NotesTracedLengths()
-    long = of_lengths([20_000, 30_000])
+    long = of_lengths([2_000, 3_000])
     history = myrnn.train(model, long, SGD(model.parameters), 2, engine="native", progress=False)
     assert (history.engine, max(model.note.__self__)) == ("native", 500)
 
 
+@pytest.mark.long
 def test_fewer_steps_of_wide_sequences_are_traced():
     model, width = NotesTracedLengths(), 2**16
     model.x = mg.tensor(np.zeros((width, 6), dtype=np.float32))
@@ -306,6 +308,7 @@ class EveryHundredthCall(Base):
         return super().__call__(x) * np.float32(0.5 if self.calls % 100 == 99 else 1)
 
 
+@pytest.mark.long
 def test_a_model_that_counts_its_calls_is_refused():
     with pytest.raises(NotDeterministic, match=r"^every call of the model changes its calls, so that a later one"):
         myrnn.compile(EveryHundredthCall(), dim_input=10)
@@ -372,6 +375,7 @@ def test_a_model_that_was_changed_after_it_was_compiled_is_refused(change):
             use(x)
 
 
+@pytest.mark.long
 def test_a_model_that_is_changed_while_it_trains_is_detected():
     model = Tunable()
 
@@ -561,6 +565,7 @@ def test_no_change_by_a_failing_hook_goes_unnoticed(far_away):
         training.run(5)
 
 
+@pytest.mark.long
 def test_a_model_that_is_changed_far_away_is_compiled_again():
     read, write = WAYS["a context variable"]
     weights = []
@@ -689,6 +694,7 @@ def test_small_numbers_keep_their_digits():
     np.testing.assert_allclose(myrnn.compile(model, dim_input=10)(x), model(x).data, rtol=1e-4)
 
 
+@pytest.mark.usefixtures("in_python")
 @pytest.mark.parametrize(
     "model",
     [

@@ -89,7 +89,9 @@ def test_another_model_of_the_class_reuses_the_compilation(model, monkeypatch):
 
 
 @pytest.mark.usefixtures("in_python")
-@pytest.mark.parametrize("scale", [np.float32(2), np.array([1, 2], dtype=np.float32)])
+@pytest.mark.parametrize(
+    "scale", [np.float32(2), pytest.param(np.array([1, 2], dtype=np.float32), marks=pytest.mark.long)]
+)
 def test_another_model_of_the_class_that_reads_other_values_is_compiled_again(model, scale):
     first = myrnn.compile(model)
     other = Scaled(10, 6, 2, rng=1)
@@ -110,7 +112,7 @@ def test_another_model_of_the_class_with_other_layers_is_compiled_again():
 
 
 @pytest.mark.usefixtures("in_python")
-@pytest.mark.parametrize("sizes", [(10, 7, 2), (10, 6, 3), (9, 6, 2)])
+@pytest.mark.parametrize("sizes", [(10, 7, 2), (10, 6, 3), pytest.param((9, 6, 2), marks=pytest.mark.long)])
 def test_a_model_of_the_class_with_other_sizes_is_compiled_again(model, sizes):
     first = myrnn.compile(model)
     other = Scaled(*sizes, rng=1)
@@ -121,13 +123,14 @@ def test_a_model_of_the_class_with_other_sizes_is_compiled_again(model, sizes):
 
 def test_a_longer_check_is_made_on_request(model):
     myrnn.compile(model, max_length=20)
-    assert myrnn.compile(model, max_length=90).max_length == 90
+    assert myrnn.compile(model, max_length=40).max_length == 40
 
 
+@pytest.mark.usefixtures("in_python")
 def test_a_graph_of_the_user_can_still_run_backward(model):
     loss = softmax_crossentropy(model(X), np.array([1]))
     myrnn.evaluate(model, tasks.TwinHalves(), samples=50, progress=False)
-    myrnn.compile(model, max_length=100)
+    myrnn.compile(model, max_length=40)
     loss.backward()
     gradients = [parameter.grad.copy() for parameter in model.parameters]
     _, expected = myrnn.compile(model).loss_and_gradients(X, 1)

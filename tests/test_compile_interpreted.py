@@ -16,7 +16,7 @@ from myrnn.compiler.derive import ProgramKind
 from myrnn.compiler.plan import plan
 from myrnn.compiler.schedule import schedule
 from myrnn.sequences import Sequences
-from zoo import ALL, made
+from zoo import ALL, FastWeights, Lesson, made
 
 # How a weight (rows, columns) is made: the shapes of the parameters, and the function that computes it.
 MANNERS = {
@@ -113,13 +113,13 @@ def assert_all_agree(model, dim_input):
 
 
 @pytest.mark.usefixtures("in_python")
-@pytest.mark.parametrize("kind", most_are_long(ALL, 14))
+@pytest.mark.parametrize("kind", the_rest_is_long(ALL, Lesson, FastWeights))
 def test_every_program_of_every_model(kind):
     assert_all_agree(made(kind), kind.C)
 
 
 @pytest.mark.usefixtures("in_python")
-@pytest.mark.parametrize("kind", most_are_long(ALL, 14))
+@pytest.mark.parametrize("kind", the_rest_is_long(ALL, Lesson, FastWeights))
 def test_the_instructions_alone_say_all_that_programs_do(kind):
     model = made(kind)
     compiled = compile(model, dim_input=kind.C, check=False)
@@ -131,13 +131,14 @@ def test_the_instructions_alone_say_all_that_programs_do(kind):
 
 
 @pytest.mark.usefixtures("in_python")
-@pytest.mark.parametrize(("manner", "reading"), most_are_long([*itertools.product(MANNERS, READINGS)], 19))
+@pytest.mark.parametrize(("manner", "reading"), most_are_long([*itertools.product(MANNERS, READINGS)], 30))
 def test_computed_weights_follow_their_parameters(manner, reading):
     sizes = SIZES[(list(MANNERS).index(manner) + list(READINGS).index(reading)) % len(SIZES)]
     assert_all_agree(Computed(manner, reading, sizes), sizes[0])
 
 
-@pytest.mark.parametrize("batched", the_rest_is_long([False, True], True))
+@pytest.mark.long
+@pytest.mark.parametrize("batched", [False, True])
 def test_native_code_follows_them_too(batched):
     model = Computed("scaled", "transposed", SIZES[0])
     assert_agrees(model, compile(model, check=False).native(tokens=False, batched=batched), SIZES[0][0], tokens=False)
@@ -194,7 +195,7 @@ class Halves:
 
 
 @pytest.mark.usefixtures("in_python")
-@pytest.mark.parametrize("way", ["shifted", "scaled", "twice"])
+@pytest.mark.parametrize("way", the_rest_is_long(["shifted", "scaled", "twice"], "twice"))
 def test_a_slice_is_read_before_its_source_is_overwritten(way):
     assert_all_agree(Halves(way), 5)
 

@@ -1,6 +1,7 @@
 """Messages of refused models say which line, what was found there, and what to do; what they propose compiles."""
 
 import signal
+from itertools import product
 from pathlib import Path
 
 import mygrad as mg
@@ -430,7 +431,7 @@ COMPILE = (
 )  # fmt: skip
 
 
-@pytest.mark.parametrize("model", most_are_long(MESSAGES, 5))
+@pytest.mark.parametrize("model", most_are_long(MESSAGES, 10))
 def test_a_refusal_shows_the_line_and_what_to_write_instead(model):
     what, line, instead = MESSAGES[model]
     with pytest.raises(CompileError) as refusal:
@@ -463,7 +464,7 @@ class AddsAShare(EveryStep):
         return out
 
 
-@pytest.mark.parametrize("model", [AddsTheMean, AddsAShare])
+@pytest.mark.parametrize("model", most_are_long([AddsTheMean, AddsAShare], 2))
 def test_a_mean_over_steps_may_be_added_to_the_loss(model, in_python):
     rng = np.random.default_rng(0)
     data = Sequences.from_pairs([(rng.normal(size=(n, C)), rng.integers(0, K, n)) for n in (3, 7)], per_step=True)
@@ -494,8 +495,7 @@ class Constant(Model):
 
 
 @pytest.mark.usefixtures("in_python")
-@pytest.mark.parametrize("mask", [True, False])
-@pytest.mark.parametrize("in_step", [True, False])
+@pytest.mark.parametrize(("in_step", "mask"), most_are_long(product((True, False), repeat=2), 3))
 def test_a_constant_mask_of_one_number_chooses(mask, in_step):
     model, x = Constant(mask, in_step), np.random.default_rng(1).normal(size=(7, C)).astype(np.float32)
     np.testing.assert_allclose(myrnn.compile(model, dim_input=C, check=False)(x), model(x).data, rtol=1e-4, atol=1e-6)

@@ -136,6 +136,7 @@ def test_library_models_at_odd_sizes(sizes, kind):
         assert_gradients(ours, gradients, f"length {length}")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", [LastRow])
 def test_the_gradient_of_every_row_can_be_observed(kind):
     compiled, model = compiled_model(kind), made(kind)

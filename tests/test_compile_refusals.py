@@ -276,21 +276,27 @@ class OwnOperation(Base):
         (CountsInBytes, UnsupportedOperation, r"(?s)^this computes in int8.*a float, such as 0\.0.*count \+ np"),
         (TensorsOnly, CompileError, "^the model fails on an array of shape"),
         (OwnOperation, UnsupportedOperation, r"(?s)no rule for Tanh of \S*test_compile_refusals.*_op\(Tanh"),
-        (
+        pytest.param(
             Positional,
             NotARecurrence,
             r"(?s)numbers that differ from length to length, and are not a fraction.*as a column of the data",
+            marks=pytest.mark.long,
         ),
-        (EveryEighth, NotARecurrence, "does something that its other steps do not|is not the same"),
+        pytest.param(
+            EveryEighth,
+            NotARecurrence,
+            "does something that its other steps do not|is not the same",
+            marks=pytest.mark.long,
+        ),
         (FirstTwenty, NotARecurrence, r"^step 2\d of the model is not the same computation|at step 19 or the next,"),
         (
             Branching,
             NotARecurrence,
             r"(?s)^the model takes numbers out of its tensors.*test_compile_refusals\.py:\d+ +return -h if",
         ),
-        (Random, NotDeterministic, "two calls of the model on the same sequence"),
+        pytest.param(Random, NotDeterministic, "two calls of the model on the same sequence", marks=pytest.mark.long),
         (Scaled, NotARecurrence, r"(?s)^the model takes numbers out of its tensors.*self\.h\.data"),
-        (Counting, NotDeterministic, "every call of the model changes its calls"),
+        pytest.param(Counting, NotDeterministic, "every call of the model changes its calls", marks=pytest.mark.long),
         (ManyStepsBack, NotARecurrence, "computes something else than when|always the same ones"),
         (Normalised, UnsupportedOperation, "no rule for MyGrad's BatchNorm"),
         (ArraysOnly, NotARecurrence, "other logits for an array than for a tensor"),
@@ -481,6 +487,7 @@ class FilledStart:
 SOME = myrnn.Sequences.from_pairs([(np.full((4, 3), i, np.float32), i % 2) for i in range(5)])
 
 
+@pytest.mark.usefixtures("in_python")
 def test_a_constant_first_state_can_have_any_numbers():
     model = FilledStart()
     compiled = compile(model)

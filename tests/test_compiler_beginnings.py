@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from mygrad import concatenate, tanh
 
-from marks import most_are_long, named
+from marks import most_are_long, named, the_rest_is_long
 from myrnn.compiler import compile
 from myrnn.errors import NotARecurrence
 from recurrences.oracle import disagreement
@@ -210,7 +210,7 @@ NOT_OF_NONE = {
 
 
 @pytest.mark.usefixtures("in_python")
-@pytest.mark.parametrize("function", most_are_long(COMPILED, 8))
+@pytest.mark.parametrize("function", the_rest_is_long(COMPILED, all_but_the_last, states_that_exist))
 def test_logits_and_gradients_are_right_at_every_length(function):
     compiled = compile(made(function), max_length=13, check=False)
     assert disagreement(compiled, GROUPS) is None
@@ -265,13 +265,16 @@ def check_pieces(compiled):
 @pytest.mark.usefixtures("in_python")
 @pytest.mark.parametrize(
     "step",
-    [
+    the_rest_is_long(
+        [
+            tags_from_a_learned_value,
+            tags_with_other_weights_at_first,
+            tags_with_other_weights_at_one_step,
+            tags_without_states_at_first,
+        ],
         tags_from_a_learned_value,
-        tags_with_other_weights_at_first,
         tags_with_other_weights_at_one_step,
-        tags_without_states_at_first,
-    ],
-    ids=named,
+    ),
 )
 def test_several_first_steps_with_outputs_may_differ(step):
     assert disagreement(compile(Tags(step), max_length=13, check=False), GROUPS) is None
@@ -302,7 +305,7 @@ class ReadsTheStateBefore(Tags):
 
 @pytest.mark.usefixtures("in_python")
 @pytest.mark.parametrize("before", most_are_long([1, 2], 2))
-@pytest.mark.parametrize("is_learned", [True, False])
+@pytest.mark.parametrize("is_learned", the_rest_is_long([True, False], True))
 def test_outputs_may_read_another_row_before_the_first_state(before, is_learned):
     compiled = compile(ReadsTheStateBefore(before, is_learned), max_length=13, check=False)
     assert disagreement(compiled, GROUPS) is None
@@ -345,7 +348,12 @@ def the_first_row_again(x, w, w2, u, v):
 
 @pytest.mark.usefixtures("in_python")
 @pytest.mark.parametrize(
-    "function", [only_at_even_lengths, a_readout_of_even_lengths, a_late_step, the_first_row_again], ids=named
+    "function",
+    the_rest_is_long(
+        [only_at_even_lengths, a_readout_of_even_lengths, a_late_step, the_first_row_again],
+        a_readout_of_even_lengths,
+        a_late_step,
+    ),
 )
 def test_special_cases_at_some_lengths_or_late_steps_are_refused(function):
     with pytest.raises(NotARecurrence):

@@ -161,7 +161,7 @@ COMPILED = (
 
 
 @pytest.mark.usefixtures("in_python")
-@pytest.mark.parametrize("function", most_are_long(COMPILED, 5))
+@pytest.mark.parametrize("function", the_rest_is_long(COMPILED, weighted_sum, a_tenth_of_a_share))
 def test_logits_and_gradients_are_right_at_every_length(function):
     assert disagreement(compile(made(function), max_length=13, check=False), GROUPS) is None
 
@@ -172,6 +172,7 @@ def test_machine_code_is_right_at_every_length(function):
     assert disagreement(compile(made(function), max_length=13), GROUPS) is None
 
 
+@pytest.mark.usefixtures("in_python")
 def test_a_long_sequence_is_right():
     model = made(share)
     compiled, x = compile(model), np.random.default_rng(0).normal(size=(300, model.dim_input)).astype(np.float32)
@@ -201,6 +202,7 @@ class ByStep:
         return concatenate(rows)
 
 
+@pytest.mark.usefixtures("in_python")
 def test_outputs_of_every_step_can_read_the_length():
     model, rng = ByStep(), np.random.default_rng(1)
     pairs = [(rng.normal(size=(n, 3)), rng.integers(0, 2, n)) for n in (4, 1, 9, 6)]

@@ -159,7 +159,7 @@ AFTER = {
 
 
 @pytest.mark.usefixtures("in_python")
-@pytest.mark.parametrize("name", most_are_long(ROWS, 24))
+@pytest.mark.parametrize("name", most_are_long(ROWS, 40))
 def test_an_array_of_the_input_is_traced(name):
     compiled = compile(Model(rows=ROWS[name]), dim_input=C)
     assert not compiled.guard.looks
@@ -167,7 +167,7 @@ def test_an_array_of_the_input_is_traced(name):
 
 
 @pytest.mark.usefixtures("in_python")
-@pytest.mark.parametrize("name", most_are_long(AFTER, 7))
+@pytest.mark.parametrize("name", most_are_long(AFTER, 14))
 def test_a_choice_is_an_operation(name):
     compiled = compile(Model(after=AFTER[name]), dim_input=C)
     assert not compiled.guard.looks
@@ -217,7 +217,7 @@ def written(array):
 
 
 @pytest.mark.usefixtures("in_python")
-@pytest.mark.parametrize("name", most_are_long(STOPPED, 6))
+@pytest.mark.parametrize("name", most_are_long(STOPPED, 12))
 def test_values_pass_without_a_gradient(name):
     compiled = compile(Model(before=STOPPED[name]), dim_input=C)
     assert not compiled.guard.looks
@@ -225,7 +225,7 @@ def test_values_pass_without_a_gradient(name):
 
 
 @pytest.mark.usefixtures("in_python")
-@pytest.mark.parametrize("name", most_are_long(WEIGHTS, 2))
+@pytest.mark.parametrize("name", most_are_long(WEIGHTS, 4))
 def test_a_weight_is_read_without_a_gradient(name):
     model = Model()
     model.step = lambda row, h: mg.tanh(row @ model.w + h @ WEIGHTS[name](model.u))
@@ -279,7 +279,7 @@ REFUSED = {
 }
 
 
-@pytest.mark.parametrize("name", REFUSED)
+@pytest.mark.parametrize("name", most_are_long(REFUSED, 3))
 def test_numbers_that_leave_the_graph_are_refused_with_the_line(name):
     with pytest.raises(NotARecurrence, match=r"^the model takes numbers out of its tensors") as refusal:
         compile(Model(before=REFUSED[name]), dim_input=C)
@@ -304,7 +304,7 @@ LOOKED_AT = {
 
 
 @pytest.mark.usefixtures("in_python")
-@pytest.mark.parametrize("name", most_are_long(LOOKED_AT, 3))
+@pytest.mark.parametrize("name", most_are_long(LOOKED_AT, 6))
 def test_numbers_that_leave_the_graph_are_recorded(name):
     """A branch that no traced values take is not in the graph."""
     compiled = compile(Model(after=LOOKED_AT[name]), dim_input=C)

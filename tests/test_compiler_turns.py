@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from mygrad import tanh
 
-from marks import most_are_long
+from marks import the_rest_is_long
 from myrnn.compiler import compile
 from myrnn.errors import NotARecurrence
 from recurrences.oracle import disagreement
@@ -102,7 +102,7 @@ COMPILED = (
 
 
 @pytest.mark.usefixtures("in_python")
-@pytest.mark.parametrize("function", most_are_long(COMPILED, 6))
+@pytest.mark.parametrize("function", the_rest_is_long(COMPILED, every_second_row))
 def test_logits_and_gradients_are_right_at_every_length(function):
     assert disagreement(compile(made(function), max_length=13, check=False), GROUPS) is None
 
@@ -159,7 +159,7 @@ WITH_OUTPUTS = (
 
 
 @pytest.mark.usefixtures("in_python")
-@pytest.mark.parametrize("step", most_are_long(WITH_OUTPUTS, 6))
+@pytest.mark.parametrize("step", the_rest_is_long(WITH_OUTPUTS, one_of_two_begins_anew))
 def test_steps_with_outputs_may_take_turns_and_their_states_can_be_carried(step):
     compiled = compile(Tags(step), max_length=13, check=False)
     assert disagreement(compiled, GROUPS) is None

@@ -136,7 +136,13 @@ def trained(engine, lengths, moved=0.0):
     return np.concatenate([p.data.ravel() for p in model.parameters]), np.array(history.loss)
 
 
-@pytest.mark.parametrize("lengths", [(3, 1, 2, 2, 3), (12, 9, 12, 11, 10)], ids=["short", "long"])
+@pytest.mark.parametrize(
+    "lengths",
+    [
+        pytest.param((3, 1, 2, 2, 3), id="short", marks=pytest.mark.long),
+        pytest.param((12, 9, 12, 11, 10), id="long"),
+    ],
+)
 def test_a_chaotic_model_diverges_from_mygrad_as_fast_as_mygrad_from_itself(lengths):
     (weights, loss), (expected, expected_loss) = (trained(engine, lengths) for engine in ("native", "mygrad"))
     near, near_loss = trained("mygrad", lengths, moved=1e-7)

@@ -318,7 +318,7 @@ def refused(message):
 @pytest.mark.parametrize(
     ("tokens", "batch_size"), [(False, 4), pytest.param(True, 1, marks=pytest.mark.long)], ids=["batches", "tokens"]
 )
-@pytest.mark.parametrize("function", most_are_long(MODELS, 6))
+@pytest.mark.parametrize("function", most_are_long(MODELS, 12))
 def test_both_engines_train_to_the_same(function, tokens, batch_size, in_python):
     options = {"sequences": data(function, tokens), "batch_size": batch_size}
     (losses, weights), (others, other_weights) = (trained(function, e, **options) for e in ("mygrad", "native"))
@@ -641,7 +641,7 @@ class Changing(Model):
         return h @ self.v
 
 
-@pytest.mark.parametrize(("first", "then"), [(0.3, 0.6), (0.0, 0.5), (0.5, 0.0)])
+@pytest.mark.parametrize(("first", "then"), the_rest_is_long([(0.3, 0.6), (0.0, 0.5), (0.5, 0.0)], (0.0, 0.5)))
 def test_a_rate_that_changes_takes_effect(first, then, in_python):
     found = []
     for engine in ("mygrad", "auto"):
@@ -655,7 +655,7 @@ def test_a_rate_that_changes_takes_effect(first, then, in_python):
         np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("then", [0.6, 0.0])
+@pytest.mark.parametrize("then", the_rest_is_long([0.6, 0.0], 0.0))
 def test_a_hook_may_change_the_rate(then, in_python):
     class Hook:
         def on_report(self, report):

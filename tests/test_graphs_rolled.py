@@ -137,7 +137,7 @@ def test_the_models_fit_a_notebook(kind, width):
         [Backwards, Collisions, FastWeights, Gates, Lag, MeanOverTime, Precedence, TwoLayers]
         + [BothWays, BothWaysTwice, SecondPass]
         + [lambda k=k: k(10, 50, 2, rng=0) for k in (RNN, GRU, LSTM)],
-        3,
+        9,
     ),
 )
 def test_cards_do_not_touch_and_every_operand_has_a_line(make):
@@ -447,7 +447,7 @@ class StateEveryStep(RNN):
         (FirstDiffers, 2, [1]),
         (EveryStep, 2, [1, 0, 1, 0, 0, 1]),
         # As many classes as steps.
-        (EveryStep, 6, [5, 0, 3, 1, 0, 2]),
+        pytest.param(EveryStep, 6, [5, 0, 3, 1, 0, 2], marks=pytest.mark.long),
         (EveryStep, 2, [-1, 0, -1, -1, 1, 1]),
         (StateEveryStep, 2, [7, 0, 3, 1, 0, 2]),
     ],

@@ -210,7 +210,7 @@ def changes():
 
 
 @pytest.mark.usefixtures("in_python")
-@pytest.mark.parametrize(("kind", "change"), most_are_long(changes().items(), 3))
+@pytest.mark.parametrize(("kind", "change"), most_are_long(changes().items(), 6))
 def test_a_change_of_a_value_that_a_model_reads_is_found_at_the_next_use(kind, change, monkeypatch):
     model = kind()
     compiled = myrnn.compile(model, dim_input=4, check=False)
@@ -282,7 +282,7 @@ class HasAStack(Base):
         pytest.param(HasAThreshold, "threshold", 1e5, marks=pytest.mark.long),
         pytest.param(ClipsItsInputs, "bound", 1e5, marks=pytest.mark.long),
         pytest.param(ChoosesOneOfTwo, "first", False, marks=pytest.mark.long),
-        (HasAStack, "size", 40),
+        pytest.param(HasAStack, "size", 40, marks=pytest.mark.long),
     ],
     ids=["bound", "tensor", "threshold", "input", "choice", "stack"],
 )
@@ -572,7 +572,7 @@ class Numbers(Base):
             (lambda: Draws(np.random.random), "draws random numbers while it runs"),
             (lambda: Draws(random.random), "draws random numbers while it runs"),
         ],
-        3,
+        9,
     ),
 )
 def test_a_model_that_changes_at_every_call_is_refused(model, told):

@@ -1,6 +1,6 @@
 import io
 import re
-from functools import partial
+from functools import cache, partial
 from itertools import product
 
 import mygrad as mg
@@ -318,10 +318,17 @@ def test_a_backward_loop_is_shown_in_the_order_of_the_sequence():
     assert_allclose(back.logits[-1], ahead.logits[-1], rtol=1e-5, atol=1e-6)
 
 
-def ran(kind, seed=0):
+@cache
+def compiled_once(kind):
+    """Return a compiled model, which tests must not change."""
+    return compile(kind())
+
+
+@cache
+def ran(kind):
     """Return a model, a sequence, its inspection, and the states of the model itself after a backward pass."""
-    model, x = kind(), mg.tensor(np.random.default_rng(seed).normal(size=(6, 5)).astype(np.float32))
-    found = inspect(model, x, 1)
+    model, x = compiled_once(kind).model, mg.tensor(np.random.default_rng(0).normal(size=(6, 5)).astype(np.float32))
+    found = inspect(compiled_once(kind), x, 1)
     states, logits = model.ran(x)
     loss_of(logits, 1).backward()
     return model, x, found, states
@@ -579,7 +586,8 @@ def test_the_flow_is_made_of_single_inspections(kind, relative, compiled, sequen
 
 def test_the_flow_of_a_loop_begins_at_its_own_last_step():
     x = np.random.default_rng(0).normal(size=(6, 5)).astype(np.float32)
-    found, one = gradient_flow(BothWays(), [(x, 1)]), inspect(BothWays(), x, 1)
+    both = compiled_once(BothWays)
+    found, one = gradient_flow(both, [(x, 1)]), inspect(both, x, 1)
     assert_allclose(found.mean["f"], one.state_gradient_norms["f"][::-1], rtol=1e-5)
     assert_allclose(found.mean["b"], one.state_gradient_norms["b"], rtol=1e-5)
 
@@ -713,23 +721,24 @@ def test_the_last_states_alone(compiled, sequences):
 
 
 def test_a_backward_model_reads_the_first_symbol_last():
-    data = Sequences([0, 1, 2, 2, 1], [0, 3, 5], [0, 1], 3)
-    found = state_space(Backwards(), data)
+    data, model = Sequences([0, 1, 2, 2, 1], [0, 3, 5], [0, 1], 3), compile(Backwards(), dim_input=3)
+    found = state_space(model, data)
     assert found.symbol.tolist() == [2, 1, 0, 1, 2]
-    assert state_space(Backwards(), data, last=True).symbol.tolist() == [0, 2]
+    assert state_space(model, data, last=True).symbol.tolist() == [0, 2]
 
 
 def test_each_loop_reads_the_symbols_in_its_own_order():
     data = Sequences([0, 1, 2, 2, 1], [0, 3, 5], [0, 1], 5)
-    spaces = {name: state_space(BothWays(), data, state=name) for name in ("f", "b")}
+    both = compiled_once(BothWays)
+    spaces = {name: state_space(both, data, state=name) for name in ("f", "b")}
     assert spaces["f"].symbol.tolist() == [0, 1, 2, 2, 1]
     assert spaces["b"].symbol.tolist() == [2, 1, 0, 1, 2]
-    states = np.concatenate([inspect(BothWays(), data.tokens(i)).states["b"][::-1] for i in range(2)])
+    states = np.concatenate([inspect(both, data.tokens(i)).states["b"][::-1] for i in range(2)])
     assert_allclose(spaces["b"].coordinates, (states - spaces["b"].center) @ spaces["b"].components.T, atol=1e-6)
 
 
 def test_the_state_that_the_logits_come_from_is_shown(compiled):
-    assert inspect(BothWaysTwice(), np.zeros((2, 5), dtype=np.float32), 0).main_state == "d"
+    assert inspect(compiled_once(BothWaysTwice), np.zeros((2, 5), dtype=np.float32), 0).main_state == "d"
     assert state_space(compiled[LSTM], TASK, samples=5).state == "h"
     assert inspect(compiled[LSTM], DIGITS).main_state == "h"
 
@@ -828,9 +837,9 @@ def test_a_square_matrix_between_layers_is_not_recurrent():
 
 
 def test_every_loop_has_its_recurrent_matrices():
-    assert list(recurrent_eigenvalues(BothWays()).matrices) == ["B", "C"]
+    assert list(recurrent_eigenvalues(compiled_once(BothWays)).matrices) == ["B", "C"]
     # Both layers share them; the matrix between the layers is not recurrent.
-    assert list(recurrent_eigenvalues(BothWaysTwice()).matrices) == ["B", "C"]
+    assert list(recurrent_eigenvalues(compiled_once(BothWaysTwice)).matrices) == ["B", "C"]
 
 
 def test_gates_in_one_matrix_are_separated():
@@ -937,7 +946,7 @@ def test_only_the_layer_of_a_unit_leads_directly_into_it():
 
 
 def test_weights_lead_into_a_unit_from_the_previous_loop():
-    compiled = compile(BothWaysTwice())
+    compiled = compiled_once(BothWaysTwice)
     found = {name: sorted(incoming_weights(compiled, 0, name)) for name in compiled.state_names}
     assert found == {"f": ["A", "B"], "b": ["A", "C"], "g": ["B", "D"], "d": ["C", "E"]}
     assert sorted(incoming_weights(SecondPass(), 0, "g")) == ["A", "B", "C"]
@@ -1095,7 +1104,7 @@ class UntilStepThirty(Positions):
         return (h @ self.v)[None]
 
 
-@pytest.mark.parametrize("kind", [Positions, UntilStepThirty])
+@pytest.mark.parametrize("kind", most_are_long([Positions, UntilStepThirty], 2))
 def test_a_model_is_inspected_on_sequences_that_it_was_made_for(kind):
     model, rng = kind(), np.random.default_rng(1)
     data = Sequences.from_pairs([(rng.normal(size=(n, 4)), n % 3) for n in range(1, 14)])

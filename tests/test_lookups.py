@@ -51,11 +51,11 @@ OPTIMIZERS = {
 
 
 def trained(optimizer, **options):
-    """Return all weights and the state of the optimizer after 40 iterations."""
+    """Return all weights and the state of the optimizer after 20 iterations."""
     _recent.clear()
     model = TwoTables()
     optimizer = OPTIMIZERS[optimizer](model.parameters)
-    options = {"engine": "native", "batch_size": 3, "iterations": 40} | options
+    options = {"engine": "native", "batch_size": 3, "iterations": 20} | options
     myrnn.train(model, sequences(), optimizer, progress=False, **options)
     state = [array for name in ("m", "v", "param_moments") for array in getattr(optimizer, name, ())]
     return [p.data for p in model.parameters] + state

@@ -55,7 +55,7 @@ def two_threads(monkeypatch):
 
 
 @pytest.mark.parametrize(("per_step", "weighted", "tokens"), most_are_long(product((False, True), repeat=3), 5))
-@pytest.mark.parametrize("batch_size", [1, 4, pytest.param(6, marks=pytest.mark.long)])
+@pytest.mark.parametrize("batch_size", the_rest_is_long([1, 4, 6], 4))
 def test_classes_train_as_with_mygrad(per_step, weighted, tokens, batch_size):
     agree(data("class", per_step, weighted, tokens=tokens), batch_size)
 
@@ -83,15 +83,17 @@ LOSSES = {
 }
 
 
+# The size of batches, whether steps have weights, and whether the inputs are tokens.
+RUNS = [(1, False, False), (1, True, False), (4, False, False), (6, True, False), (4, False, True)]
+
+
 @pytest.mark.parametrize(
-    ("loss", "per_step"),
-    the_rest_is_long(product(LOSSES, (False, True)), ("cross-entropy", False), ("huber", True)),
+    ("loss", "per_step", "run"),
+    the_rest_is_long(product(LOSSES, (False, True), RUNS), ("cross-entropy", False, RUNS[1]), ("huber", True, RUNS[3])),
 )
-def test_losses_train_as_with_mygrad(loss, per_step):
-    what = LOSSES[loss]
-    for batch_size, weighted in ((1, False), (1, True), (4, False), (6, True)):
-        agree(data(what, per_step, weighted), batch_size, loss=loss)
-    agree(data(what, per_step, tokens=True), 4, loss=loss)
+def test_losses_train_as_with_mygrad(loss, per_step, run):
+    batch_size, weighted, tokens = run
+    agree(data(LOSSES[loss], per_step, weighted, tokens=tokens), batch_size, loss=loss)
 
 
 @pytest.mark.usefixtures("in_python")
@@ -122,7 +124,10 @@ def test_many_outputs_train_as_with_mygrad(what):
 
 @pytest.mark.usefixtures("in_python")
 @pytest.mark.parametrize("weighted", the_rest_is_long([False, True], True))
-@pytest.mark.parametrize("targets", [[1, 0], [[0.5, 1], [2, 3]]], ids=["classes", "numbers"])
+@pytest.mark.parametrize(
+    "targets",
+    [pytest.param([1, 0], id="classes", marks=pytest.mark.long), pytest.param([[0.5, 1], [2, 3]], id="numbers")],
+)
 def test_a_sequence_without_steps_has_no_loss(targets, weighted):
     """Alone or in a batch, an empty sequence has no step targets, and its iteration has no loss."""
     offsets = [0, 0, 2, 2]
@@ -176,6 +181,7 @@ def test_a_batch_of_weight_0_changes_nothing(engine, what, per_step):
         assert one.data.tobytes() == other.data.tobytes()
 
 
+@pytest.mark.usefixtures("in_python")
 @pytest.mark.parametrize("loss", the_rest_is_long(["cross-entropy", smoothed, "huber"], smoothed))
 def test_a_training_resumes_bit_for_bit(loss, tmp_path):
     def job(iterations, **options):
@@ -316,7 +322,7 @@ def test_losses_that_cannot_be_compiled_train_with_mygrad(in_python):
 # --- models of every shape that give logits for every step
 
 
-@pytest.mark.parametrize("entry", most_are_long([e for e in ALL if e.outputs == "steps" and e.compiles], 5))
+@pytest.mark.parametrize("entry", most_are_long([e for e in ALL if e.outputs == "steps" and e.compiles], 10))
 def test_a_compiled_model_gives_logits_for_every_step(entry, in_python):
     model = entry.made()
     compiled = compile(model, dim_input=WIDTH, check=False)

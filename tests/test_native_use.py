@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import myrnn
+from marks import the_rest_is_long
 from myrnn import RNN, SGD, Adam, Sequences, compile, tasks
 from myrnn.compiler import cache
 from myrnn.compiler.native import Native
@@ -309,7 +310,7 @@ def test_memory_grows_with_the_batch_and_not_with_the_data():
     assert wide > 2 * few
 
 
-@pytest.mark.parametrize("batch_size", [1, 5])
+@pytest.mark.parametrize("batch_size", the_rest_is_long([1, 5], 5))
 def test_programs_compiled_ahead_are_used(batch_size, monkeypatch):
     model, drawn = RNN(10, 8, 2, rng=0), TASK.sample(20, np.random.default_rng(0))
     compiled = compile(model)
@@ -323,7 +324,7 @@ def test_programs_compiled_ahead_are_used(batch_size, monkeypatch):
     assert set(used) == set(programs)
 
 
-@pytest.mark.parametrize("batch_size", [1, 8])
+@pytest.mark.parametrize("batch_size", the_rest_is_long([1, 8], 1))
 def test_a_training_that_diverges_continues_from_a_good_state(batch_size):
     losses = {}
     for engine in ("native", "mygrad"):

@@ -11,7 +11,7 @@ import pytest
 from mygrad import tanh
 from mygrad.nnet.losses import softmax_crossentropy
 
-from marks import most_are_long
+from marks import most_are_long, the_rest_is_long
 from myrnn import RNN, Sequences, generate, train
 from myrnn.compiler import compile, guard
 from myrnn.errors import CompileError, InvalidArgument, NotARecurrence
@@ -120,7 +120,7 @@ def data(lengths, seed=1):
 
 
 @pytest.mark.usefixtures("in_python")
-@pytest.mark.parametrize("kind", most_are_long(MODELS, 3))
+@pytest.mark.parametrize("kind", most_are_long(MODELS, len(MODELS)))
 def test_a_sequence_read_step_by_step_is_the_sequence(kind):
     model, x = kind(), rows(60, K)
     compiled, found = compiled_of(model), []
@@ -177,7 +177,12 @@ def test_a_refused_trace_leaves_no_rows_of_tables():
 @pytest.mark.usefixtures("in_python")
 @pytest.mark.parametrize(
     ("kind", "lengths", "streams"),
-    [(Positions, [30, 17, 0, 40, 1, 25], 3), (OfAnArray, [70], 1), (Learned, [30, 50, 70], 2), (InALoop, [50] * 4, 4)],
+    [
+        (Positions, [30, 17, 0, 40, 1, 25], 3),
+        pytest.param(OfAnArray, [70], 1, marks=pytest.mark.long),
+        (Learned, [30, 50, 70], 2),
+        pytest.param(InALoop, [50] * 4, 4, marks=pytest.mark.long),
+    ],
 )
 def test_truncated_training_is_that_of_mygrad(kind, lengths, streams):
     sequences, model = data(lengths), kind()
@@ -226,7 +231,7 @@ def short(monkeypatch):
 
 
 @pytest.mark.usefixtures("in_python", "short")
-@pytest.mark.parametrize("kind", most_are_long(MODELS, 3))
+@pytest.mark.parametrize("kind", most_are_long(MODELS, len(MODELS)))
 def test_tables_grow_with_the_sequences(kind):
     model, x = kind(), rows(70, K)
     compiled, traced = compiled_of(model), []
@@ -263,7 +268,7 @@ class LateTurn(Positions):
 
 
 @pytest.mark.usefixtures("in_python", "short")
-@pytest.mark.parametrize("kind", [Depends, LateTurn])
+@pytest.mark.parametrize("kind", the_rest_is_long([Depends, LateTurn], LateTurn))
 def test_other_numbers_and_steps_of_long_sequences_are_refused(kind):
     compiled, x = compiled_of(kind()), rows(50, K)
     compiled(x[:18])

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import myrnn
+from marks import the_rest_is_long
 from myrnn import RNN, SGD, build_graph, tasks
 from myrnn.compiler import cache
 from myrnn.compiler.memory import Block
@@ -162,7 +163,7 @@ def test_a_compiled_model_only_reads_parameters_while_no_other_thread_traces(tou
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="only some systems fork")
 @pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")
-@pytest.mark.parametrize("engine", ["native", "mygrad"])
+@pytest.mark.parametrize("engine", the_rest_is_long(["native", "mygrad"], "native"))
 def test_a_process_that_is_forked_while_it_trains_can_compile_and_train(engine):
     model, begun, done = RNN(10, 8, 2, rng=0), threading.Event(), threading.Event()
     compiled = myrnn.compile(model)
@@ -247,7 +248,14 @@ def sent(compiled):
 
 
 @pytest.mark.parametrize(
-    "again", [copy.copy, copy.deepcopy, lambda compiled: pickle.loads(pickle.dumps(compiled)), sent], ids=range(4)
+    "again",
+    [
+        copy.copy,
+        pytest.param(copy.deepcopy, marks=pytest.mark.long),
+        lambda compiled: pickle.loads(pickle.dumps(compiled)),
+        pytest.param(sent, marks=pytest.mark.long),
+    ],
+    ids=range(4),
 )
 def test_a_compiled_model_is_copied_and_pickled_by_compiling_again(again):
     x = np.eye(10, dtype=np.float32)[[3, 1, 4, 1]]
