@@ -289,6 +289,7 @@ def test_first_weights_are_all_that_the_model_has(cell):
     assert sum(part.size for part in parts) == sum(part.size for part in named.values())
 
 
+@pytest.mark.usefixtures("in_python")
 @pytest.mark.parametrize("cell", most_are_long(["mgu-tagger", "attention", "bidirectional", "tagger", "characters"], 5))
 def test_models_of_other_structures_compile(cell):
     job = Job(cell, dim_recurrent=4)
@@ -502,6 +503,7 @@ def test_both_loops_of_pytorch_write_the_same():
     assert written[0] == written[1] and len(set(written[0])) > 10
 
 
+@pytest.mark.long
 def test_the_vowels_are_the_training_set():
     pytest.importorskip("sktime")
     job, whole = Job("rnn", data=VOWELS), data_set(VOWELS)

@@ -379,7 +379,9 @@ def test_between_two_reports_there_is_a_state():
 
 
 @pytest.mark.parametrize("on_divergence", the_rest_is_long(["stop", "restart"], "restart"))
-@pytest.mark.parametrize("task", [TASK, DATA], ids=["task", "sequences"])
+@pytest.mark.parametrize(
+    "task", [pytest.param(TASK, id="task"), pytest.param(DATA, id="sequences", marks=pytest.mark.long)]
+)
 def test_a_checkpoint_between_two_reports_is_resumed_from(tmp_path, task, on_divergence):
     options = {"task": task, "batch_size": 2, "report_every": 100, "on_divergence": on_divergence}
     whole, first, second = (Job(**options) for _ in range(3))
@@ -628,6 +630,7 @@ def test_under_a_schedule_hooks_see_the_rate_of_the_optimizer(engine):
     assert found == [0.05, 0.05]
 
 
+@pytest.mark.usefixtures("in_python")
 def test_a_state_resumes_with_its_engine():
     def job(engine):
         return Job("adam", TwinHalves(1, 4), RNN(10, 12, 2, activation="tanh", rng=0), engine=engine)

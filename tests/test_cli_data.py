@@ -975,7 +975,14 @@ def stop_after(epochs, monkeypatch, error):
     monkeypatch.setattr(Validation, "on_report", on_report)
 
 
-@pytest.mark.parametrize("more", [(), ("--validation-fraction=0",), ("--early-stopping-patience=2", "--model=gru")])
+@pytest.mark.parametrize(
+    "more",
+    [
+        (),
+        ("--early-stopping-patience=2",),
+        pytest.param(("--validation-fraction=0", "--model=gru"), marks=pytest.mark.long),
+    ],
+)
 def test_a_stopped_run_resumes_to_the_same_bytes(here, monkeypatch, capsys, more):
     arguments = ("train", "--data=train.csv", "--test=test.csv", *LONGER, "--max-epochs=8", *more)
     with warnings.catch_warnings():
@@ -1161,7 +1168,13 @@ def test_a_run_that_patience_ended_says_so(here, capsys):
     assert "has no state of its training to resume from" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("fault", [MemoryError("full"), NotFinite("the logits of 1 of 5 sequences are not finite")])
+@pytest.mark.parametrize(
+    "fault",
+    [
+        MemoryError("full"),
+        pytest.param(NotFinite("the logits of 1 of 5 sequences are not finite"), marks=pytest.mark.long),
+    ],
+)
 def test_a_failed_validation_is_repeated(here, monkeypatch, fault):
     arguments = ("train", "--data=train.csv", *LONGER, "--max-epochs=6")
     assert main([*arguments, "--out=whole"]) == 0

@@ -105,6 +105,7 @@ def test_an_invalid_request_is_refused_in_one_line(arguments, message, runs, her
     assert not list(here.iterdir())
 
 
+@pytest.mark.usefixtures("in_python")
 def test_an_empty_figure_is_reported_and_the_others_are_drawn(here, capsys):
     model = RNN(10, 4, 2, rng=0)
     for parameter in model.parameters:

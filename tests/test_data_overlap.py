@@ -67,7 +67,7 @@ SMALL = ("--dim-recurrent=2", "--max-epochs=1", "--engine=mygrad", "--quiet")
     ("train", "test", "options"),
     [
         ("train.csv", "test.csv", ()),
-        ("train.jsonl", "test.jsonl", ("--learn=tags",)),
+        pytest.param("train.jsonl", "test.jsonl", ("--learn=tags",), marks=pytest.mark.long),
         pytest.param("train.csv", "test.csv", ("--learn=text", "--truncate=0"), marks=pytest.mark.long),
     ],
 )

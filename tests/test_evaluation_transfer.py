@@ -26,7 +26,7 @@ def refused(message):
 
 
 @pytest.fixture(scope="module")
-def found():
+def found(module_in_python):
     return transfer(MODELS, TASKS, samples=300, seed=5)
 
 

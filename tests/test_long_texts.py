@@ -5,6 +5,7 @@ import tracemalloc
 import numpy as np
 import pytest
 
+from marks import the_rest_is_long
 from myrnn import Experiment, LanguageModel, Sequences
 from myrnn.compiler import compile
 from myrnn.data import flat_sequences
@@ -118,7 +119,12 @@ def test_a_long_epoch_is_resumed_within(tmp_path, in_python, monkeypatch):
 
 @pytest.mark.parametrize(
     ("steps", "truncate", "batch_size", "iterations"),
-    [(500, 64, 32, 5), (500, 8, 32, 5), (500, 8, 4, 16), (200, 64, 32, 5), (40, 64, 32, 1)],
+    the_rest_is_long(
+        [(500, 64, 32, 5), (500, 8, 32, 5), (500, 8, 4, 16), (200, 64, 32, 5), (40, 64, 32, 1)],
+        (500, 8, 32, 5),
+        (500, 8, 4, 16),
+        (40, 64, 32, 1),
+    ),
 )
 def test_an_epoch_of_a_short_text_has_several_iterations(tmp_path, steps, truncate, batch_size, iterations, in_python):
     given = {"truncate": truncate, "batch_size": batch_size, "max_epochs": 1, "validation_fraction": 0.0}

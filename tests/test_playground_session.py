@@ -158,7 +158,9 @@ def test_other_settings_make_another_network(page):
 CONFIGURE = ("configure", {"settings": SMALL, "anew": False})
 
 
-@pytest.mark.parametrize("first", [("pause", {}), CONFIGURE], ids=["pause", "configure"])
+@pytest.mark.parametrize(
+    "first", [pytest.param(("pause", {}), id="pause"), pytest.param(CONFIGURE, id="configure", marks=pytest.mark.long)]
+)
 def test_only_the_last_of_waiting_settings_become_a_network(first):
     with open_session() as page:
         with turn():

@@ -45,7 +45,7 @@ def sessions():
         yield
 
 
-@pytest.mark.parametrize("settings", EACH)
+@pytest.mark.parametrize("settings", most_are_long(EACH, len(EACH)))
 def test_a_row_has_the_answer_and_the_truth_at_each_step(settings, in_python):
     network = trained(settings)
     tokens = told_tokens(network)
@@ -97,7 +97,7 @@ def test_the_curve_is_over_the_answers_of_each_iteration(settings):
     assert network.last_loss == pytest.approx(row["loss"], rel=1e-5)
 
 
-@pytest.mark.parametrize("settings", [PARITY, COPY])
+@pytest.mark.parametrize("settings", most_are_long([PARITY, COPY], 2))
 def test_the_curve_agrees_with_the_history(settings):
     network = trained({**settings, "batch_size": 4}, 500)
     _, accuracy = network.curve.since(0)
@@ -119,6 +119,7 @@ def test_a_network_writes_the_same_as_generate():
         assert told[name] == written.tolist()
 
 
+@pytest.mark.usefixtures("in_python")
 def test_the_script_of_a_network_has_outputs_for_each_step():
     network = trained(PARITY, 20)
     script = keep.script(network)

@@ -148,6 +148,7 @@ def test_an_example_imports_all_that_it_uses_besides_the_name_itself(page):
 RESULTS = {name: value for page in TOPICS for name, value in callables_of(page).items() if is_dataclass(value)}
 
 
+@pytest.mark.usefixtures("in_python")
 @pytest.mark.parametrize("name", most_are_long(RESULTS, 3))
 def test_a_result_shows_itself_in_one_line_and_in_a_notebook_as_a_table(name):
     kind = RESULTS[name]

@@ -245,9 +245,9 @@ def test_runs_of_a_killed_worker_are_repeated(study, one_core, tmp_path):
     assert tables(tmp_path / "out") == tables(one_core)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
-    ("number", "exit_code", "word"),
-    [("SIGINT", 130, "interrupted"), pytest.param("SIGTERM", 143, "terminated", marks=pytest.mark.long)],
+    ("number", "exit_code", "word"), [("SIGINT", 130, "interrupted"), ("SIGTERM", 143, "terminated")]
 )
 def test_ctrl_c_and_sigterm_stop_all_processes_and_say_how_to_resume(
     study, endless_study, one_core, tmp_path, number, exit_code, word
@@ -267,7 +267,7 @@ def test_ctrl_c_and_sigterm_stop_all_processes_and_say_how_to_resume(
     assert tables(tmp_path / "out") == tables(one_core)
 
 
-def test_a_record_written_right_before_a_stop_counts(study, tmp_path, monkeypatch):
+def test_a_record_written_right_before_a_stop_counts(study, tmp_path, monkeypatch, capsys):
     write, written = Log.add, []
 
     def add(log, record):
@@ -280,6 +280,11 @@ def test_a_record_written_right_before_a_stop_counts(study, tmp_path, monkeypatc
     with pytest.raises(KeyboardInterrupt, match=r"^3 of 24 runs are done and kept in "):
         sweep(study, tmp_path / "out", jobs=1)
     assert len(read_log(tmp_path / "out")[0]) == 3
+    written.clear()
+    capsys.readouterr()
+    assert main(["sweep", str(study), "--out", str(tmp_path / "out"), "--jobs=1"]) == 130
+    told = r"myrnn: interrupted: 6 of 24 runs are done and kept in .*; the same command goes on"
+    assert re.fullmatch(told, capsys.readouterr().err.splitlines()[-1])
 
 
 @pytest.mark.long

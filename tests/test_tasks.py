@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
+from marks import the_rest_is_long
 from myrnn.errors import InvalidArgument
 from myrnn.experiment import Part
 from myrnn.registry import kinds, make
@@ -399,7 +400,7 @@ def test_the_lessons_generator_returns_what_the_lesson_describes(shortest, more,
     assert y.item() == right_answer(Palindromes() if palindrome else TwinHalves(), tokens)
 
 
-@pytest.mark.parametrize("palindrome", [False, True])
+@pytest.mark.parametrize("palindrome", the_rest_is_long([False, True], False))
 def test_the_lessons_generator_draws_every_length_in_both_classes(palindrome):
     rng = np.random.default_rng(7)
     drawn = [generate_sequence(1, 4, palindrome, rng) for _ in range(4000)]
