@@ -14,7 +14,7 @@ from types import SimpleNamespace
 import numpy as np
 
 from myrnn.compiler.render.numba import OF_PROGRAMS
-from myrnn.compiler.runtime import functions, lookups, moves, scores, training, updates
+from myrnn.compiler.runtime import functions, generation, lookups, moves, scores, training, updates
 from myrnn.randomness import Draw
 
 LANES = np.arange(16)
@@ -64,12 +64,11 @@ def rows(array, at, row, count, columns):
 
 
 def multiply(out, out_at, out_row, a, a_at, a_row, a_step, b, b_at, b_row, count, steps, columns, add):
-    steps = max(steps, 0)
-    left = np.zeros((count, steps), np.float32)
-    for i in range(count):
-        for s in range(steps):
-            left[i, s] = a[a_at + i * a_row + s * a_step]
-    product = left @ rows(b, b_at, b_row, steps, columns)
+    steps, size = max(steps, 0), a.strides[0]
+    last = a_at + (count - 1) * a_row + (steps - 1) * a_step
+    assert min(count, steps) == 0 or 0 <= a_at <= last < len(a), "a matrix outside of its array"
+    left = np.lib.stride_tricks.as_strided(a[a_at:], (count, steps), (a_row * size, a_step * size))
+    product = np.ascontiguousarray(left, np.float32) @ rows(b, b_at, b_row, steps, columns)
     target = rows(out, out_at, out_row, count, columns)
     target[...] = target + product if add else product
 
@@ -194,3 +193,23 @@ BARRIERS = {}
 CALLED["meet"] = meet
 for module in (moves, updates, lookups, training):
     CALLED |= functions_of(inspect.getsource(module), {**vars(module), **CALLED, "total": np.sum})
+
+
+def number_at(place):
+    bits = np.int32(place)
+    return (bits if bits >= 0 else bits ^ np.int32(0x7FFFFFFF)).view(np.float32)
+
+
+GENERATION = functions_of(
+    inspect.getsource(generation), {**vars(generation), **CALLED, "total": np.sum, "highest": np.max}
+)
+GENERATION["_number_at"] = number_at
+
+
+def generate(program, batched, samples, *arguments):
+    # Machine code writes the tokens over those of the sequence, which NumPy may only read.
+    samples = samples._replace(values=samples.values.copy())
+    GENERATION["generate"](program, batched, samples, *arguments)
+
+
+CALLED["generate"] = generate

@@ -61,6 +61,7 @@ def test_both_engines_draw_the_same(model, options):
         np.testing.assert_array_equal(ours, theirs)
 
 
+@pytest.mark.usefixtures("in_python")
 @pytest.mark.parametrize("engine", ["native", "mygrad"])
 def test_a_token_is_never_drawn(engine):
     model = NextToken(rate=0.0)
@@ -98,6 +99,7 @@ def test_the_native_draw_agrees_with_numpy(count):
             assert found == _drawn(outputs[:count].astype(float), uniform, temperature, top)
 
 
+@pytest.mark.usefixtures("in_python")
 def test_it_agrees_with_steps_by_hand():
     compiled, rng = compile(NextToken()), np.random.default_rng(3)
     state, token, found = compiled.start(), 2, []
@@ -116,6 +118,7 @@ def test_it_continues_from_call_to_call(monkeypatch):
     np.testing.assert_array_equal(generate(NextToken(), [0], 9, seed=0), whole[:9])
 
 
+@pytest.mark.usefixtures("in_python")
 def test_only_a_seed_makes_it_reproducible():
     model = NextToken()
     assert (generate(model, [0], 50, seed=0) != generate(model, [0], 50, seed=1)).any()
