@@ -38,10 +38,20 @@ def pytest_configure(config):
         os.environ["MYRNN_CACHE_DIR"] = str(config.cache.mkdir("compiled"))
 
 
+# Examples that take long, of what the tests show, too: most of them train or compile a network.
+LONG_EXAMPLES = tuple(
+    f"src/myrnn/{place}"
+    for place in (
+        "estimators/", "exercises/generator.py", "generation.py", "inspection/weights.py", "plots/matrices.py",
+        "runs/work.py", "sweeps/",
+    )
+)  # fmt: skip
+
+
 def pytest_collection_modifyitems(items):
-    """Mark the examples of the estimators as long, because each trains networks of kinds that the tests train, too."""
+    """Mark the long examples."""
     for item in items:
-        if item.nodeid.startswith("src/myrnn/estimators/"):
+        if item.nodeid.startswith(LONG_EXAMPLES):
             item.add_marker("long")
 
 

@@ -112,8 +112,12 @@ def test_without_time_the_automaton_has_one_state(method, odd):
 
 @pytest.mark.parametrize(
     "options",
-    [{}, {"equivalence": "states"}, {"equivalence": "words"}, {"method": "clusters"}],
-    ids=["both", "states", "words", "clusters"],
+    [
+        pytest.param({}, id="both"),
+        pytest.param({"equivalence": "states"}, id="states", marks=pytest.mark.long),
+        pytest.param({"equivalence": "words"}, id="words", marks=pytest.mark.long),
+        pytest.param({"method": "clusters"}, id="clusters"),
+    ],
 )
 def test_a_network_that_counts_is_an_automaton_of_two_states(options, odd):
     found = extract_automaton(odd, "01", **options)

@@ -181,27 +181,31 @@ def test_empty_sequences():
 # --- y: labels of any kind
 
 
+# Labels, and the classes that they are.
+KINDS_OF_LABELS = [
+    (["b", "a"], ["a", "b"]),
+    ([True, False], [False, True]),
+    ([-1, -50], [-50, -1]),
+    ([1.5 * 2, 0.0], [0.0, 3.0]),
+    ([2**62, -(2**62)], [-(2**62), 2**62]),
+    (["", "$x^2$\n"], ["", "$x^2$\n"]),
+    (np.array(["bb", "a"]), ["a", "bb"]),
+    (np.array(["bb", "a"], dtype=object), ["a", "bb"]),
+    (np.array(["bb", "a"], dtype=np.dtypes.StringDType()), ["a", "bb"]),
+    (np.array([3, 200], dtype=np.uint8), [3, 200]),
+    ([np.str_("b"), np.str_("a")], ["a", "b"]),
+    ([np.int8(4), np.int8(-4)], [-4, 4]),
+    ([np.True_, np.False_], [False, True]),
+    (pd.Series(["b", "a"]), ["a", "b"]),
+    (pd.Series(["b", "a"], dtype="category"), ["a", "b"]),
+    (pd.Series(["b", "a"], index=[7, 3]), ["a", "b"]),
+    (pl.Series(["b", "a"]), ["a", "b"]),
+]
+
+
 @pytest.mark.parametrize(
     ("labels", "classes"),
-    [
-        (["b", "a"], ["a", "b"]),
-        ([True, False], [False, True]),
-        ([-1, -50], [-50, -1]),
-        ([1.5 * 2, 0.0], [0.0, 3.0]),
-        ([2**62, -(2**62)], [-(2**62), 2**62]),
-        (["", "$x^2$\n"], ["", "$x^2$\n"]),
-        (np.array(["bb", "a"]), ["a", "bb"]),
-        (np.array(["bb", "a"], dtype=object), ["a", "bb"]),
-        (np.array(["bb", "a"], dtype=np.dtypes.StringDType()), ["a", "bb"]),
-        (np.array([3, 200], dtype=np.uint8), [3, 200]),
-        ([np.str_("b"), np.str_("a")], ["a", "b"]),
-        ([np.int8(4), np.int8(-4)], [-4, 4]),
-        ([np.True_, np.False_], [False, True]),
-        (pd.Series(["b", "a"]), ["a", "b"]),
-        (pd.Series(["b", "a"], dtype="category"), ["a", "b"]),
-        (pd.Series(["b", "a"], index=[7, 3]), ["a", "b"]),
-        (pl.Series(["b", "a"]), ["a", "b"]),
-    ],
+    [pytest.param(*case, marks=pytest.mark.long if i % 4 else ()) for i, case in enumerate(KINDS_OF_LABELS)],
 )
 def test_labels_of_any_kind_are_returned_unchanged(labels, classes, tmp_path):
     y = [labels[index] for index in (0, 1)] * 6 if isinstance(labels, list) else None

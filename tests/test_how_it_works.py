@@ -1,6 +1,7 @@
 """The page about the compiler shows the real output of its stages."""
 
 import re
+from functools import cache
 
 import pytest
 
@@ -10,6 +11,7 @@ from pages import DOCS, script
 @pytest.fixture(scope="module")
 def maker():
     with script("make_how_it_works") as module:
+        module.texts = cache(module.texts)
         yield module
 
 

@@ -4,6 +4,7 @@ import ast
 import re
 import sys
 import tomllib
+from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
@@ -59,6 +60,12 @@ ORDER = (
 SHARED = ("_checks", "_keywords", "_signals", "_start", "_user_code", "_version")
 
 
+@cache
+def tree_of(source):
+    """Return the syntax tree of a source, which is parsed once."""
+    return ast.parse(source)
+
+
 def imported(tree, package):
     """Yield ``(line, dotted name)`` of all that a module of `package` imports, late imports included."""
     for node in ast.walk(tree):
@@ -92,7 +99,7 @@ def wrong_imports(path, source):
         return [f"{path}: {part} has no place in the order"]
     package = ".".join(("myrnn", *parts[:-1]))
     problems = []
-    for line, name in imports_of(path, ast.parse(source), package):
+    for line, name in imports_of(path, tree_of(source), package):
         top, *rest = name.split(".")
         if top != "myrnn":
             continue
@@ -155,7 +162,7 @@ def imports_between_files(sources):
     """Return the files that each file imports, late imports included, but not the door, nor what only types need."""
     graph = {}
     for path, source in sources.items():
-        tree = ast.parse(source)
+        tree = tree_of(source)
         for node in ast.walk(tree):
             if isinstance(node, ast.If) and getattr(node.test, "id", "") == "TYPE_CHECKING":
                 node.body = []
@@ -186,7 +193,7 @@ PACKAGES = {"sklearn": "scikit-learn", "llvmlite": "numba"}
 
 
 def test_what_is_imported_is_installed_with_the_library():
-    trees = [(path, ast.parse((SOURCE / path).read_text(encoding="utf-8"))) for path in MODULES]
+    trees = [(path, tree_of((SOURCE / path).read_text(encoding="utf-8"))) for path in MODULES]
     names = {name.split(".")[0] for path, tree in trees for _, name in imported(tree, f"myrnn.{path.parent.name}")}
     needed = {PACKAGES.get(name, name) for name in names - set(sys.stdlib_module_names) - OPTIONAL - {"myrnn"}}
     project = tomllib.loads((SOURCE.parents[1] / "pyproject.toml").read_text(encoding="utf-8"))["project"]

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
+from marks import the_rest_is_long
 from myrnn import GRU, Adam, evaluate, generate, inspect, train
 from myrnn.cli import main
 from myrnn.compiler import compile
@@ -158,7 +159,7 @@ def test_invalid_requests_are_refused(draw, message):
 # --- networks
 
 
-@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("task", [TASKS[0], *(pytest.param(task, marks=pytest.mark.long) for task in TASKS[1:])])
 def test_a_network_has_an_output_for_each_step_and_learns_the_same_on_both_engines(task):
     models, losses = [], []
     for engine in ("native", "mygrad"):
@@ -170,6 +171,7 @@ def test_a_network_has_an_output_for_each_step_and_learns_the_same_on_both_engin
         np.testing.assert_allclose(one.data, other.data, atol=1e-4)
 
 
+@pytest.mark.long
 def test_a_network_learns_running_parity():
     task = RunningParity(1, 5)
     model = make("model", "rnn", **sizes_for(task, "rnn"), dim_recurrent=16, rng=0)
@@ -211,7 +213,7 @@ def parity():
 
 
 @pytest.mark.usefixtures("in_python")
-@pytest.mark.parametrize("which", range(3))
+@pytest.mark.parametrize("which", the_rest_is_long(range(3), 1))
 def test_steps_and_whole_sequences_are_counted_as_by_hand(which):
     task = TASKS[which]
     model = make("model", "rnn", **sizes_for(task, "rnn"), dim_recurrent=8, rng=0)
@@ -317,7 +319,7 @@ def test_a_run_is_trained_and_tested_over_steps(run, capsys):
 
 def test_longer_sequences_can_be_requested(run, tmp_path):
     file = tmp_path / "found.csv"
-    assert main(["evaluate", str(run), "--samples=500", "--length-max=90", f"--out={file}", "--quiet"]) == 0
+    assert main(["evaluate", str(run), "--samples=180", "--length-max=90", f"--out={file}", "--quiet"]) == 0
     lengths = [int(line.split(",")[0]) for line in file.read_text().splitlines()[1:]]
     assert lengths == list(range(1, 91))
 
