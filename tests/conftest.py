@@ -16,7 +16,7 @@ matplotlib.use("Agg")
 # In CI every run tries the same ones, so more would find nothing new. There is no deadline, because shared machines are
 # slow at times.
 IN_CI = "CI" in os.environ
-for profile, examples in (("few", 20), ("many", 30 if IN_CI else 200)):
+for profile, examples in (("few", 12), ("many", 30 if IN_CI else 200)):
     settings.register_profile(profile, max_examples=examples, deadline=None, derandomize=IN_CI)
 settings.load_profile("few")
 

@@ -350,6 +350,7 @@ def test_a_model_that_is_refused_in_the_training_leaves_the_run_as_it_was(here, 
     assert load_run("run").experiment.training.iterations == 60
 
 
+@pytest.mark.long
 @pytest.mark.filterwarnings("ignore:.*training resumes from iteration 0")
 def test_python_restarts_a_run_that_diverged(here, capsys):
     options = ("--optimizer=sgd", "--learning-rate=1e9", "--iterations=60")

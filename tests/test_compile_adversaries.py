@@ -187,6 +187,7 @@ def of_lengths(lengths):
     return myrnn.Sequences.from_pairs([(rng.normal(size=(n, 10)).astype(np.float32), 0) for n in lengths])
 
 
+@pytest.mark.long
 def test_a_special_case_at_one_of_many_lengths_is_found():
     compiled = myrnn.compile(AtLengthFifty(), dim_input=10, check=False)
     with pytest.raises(NotARecurrence, match="on a sequence of 50"):
@@ -456,6 +457,7 @@ def test_a_model_that_is_changed_repeatedly_alternates_between_engines(monkeypat
     assert_trained_as_by_mygrad(parameters, changes)
 
 
+@pytest.mark.long
 def test_a_model_that_is_changed_back_is_compiled_again(monkeypatch):
     monkeypatch.setattr("myrnn.training.engine.WORTH_COMPILING", 400)
     changes = {50: set_training, 100: lambda model: setattr(model, "training", False)}

@@ -5,7 +5,6 @@ import numpy as np
 import pytest
 from mygrad.nnet.losses import softmax_crossentropy
 
-from marks import the_rest_is_long
 from myrnn.compiler import compile
 from myrnn.models import GRU, LSTM
 from myrnn.optimizers import SGD
@@ -119,9 +118,10 @@ def assert_same_training(native, history, reference, expected):
     assert any(moved)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("sizes", "kind"),
-    the_rest_is_long([((1, 1, 2), GRU), ((3, 16, 2), LSTM), ((5, 17, 4), GRU), ((2, 50, 3), LSTM)], ((5, 17, 4), GRU)),
+    [((1, 1, 2), GRU), ((3, 16, 2), LSTM), ((5, 17, 4), GRU), ((2, 50, 3), LSTM)],
 )
 def test_library_models_at_odd_sizes(sizes, kind):
     model = kind(*sizes, rng=0)

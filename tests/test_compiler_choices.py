@@ -91,7 +91,7 @@ class InTurnWithDropout(Network):
 @pytest.mark.parametrize(
     "kind",
     most_are_long(
-        [AttentionToLateStates, Normalized, Logarithm, MeanOfLateStates, ByTheLastRowButOne, InTurnWithDropout], 2
+        [AttentionToLateStates, Normalized, Logarithm, MeanOfLateStates, ByTheLastRowButOne, InTurnWithDropout], 3
     ),
 )
 def test_gradients_are_those_of_mygrad(kind, batched):

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 import myrnn
-from marks import most_are_long, the_rest_is_long
+from marks import the_rest_is_long
 from myrnn import dropout, noise
 from myrnn.compiler.runtime import draws
 from myrnn.errors import CompileError, InvalidArgument
@@ -318,7 +318,7 @@ def refused(message):
 @pytest.mark.parametrize(
     ("tokens", "batch_size"), [(False, 4), pytest.param(True, 1, marks=pytest.mark.long)], ids=["batches", "tokens"]
 )
-@pytest.mark.parametrize("function", most_are_long(MODELS, 12))
+@pytest.mark.parametrize("function", the_rest_is_long(MODELS, of_state, at_odd_steps))
 def test_both_engines_train_to_the_same(function, tokens, batch_size, in_python):
     options = {"sequences": data(function, tokens), "batch_size": batch_size}
     (losses, weights), (others, other_weights) = (trained(function, e, **options) for e in ("mygrad", "native"))

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from marks import most_are_long
 from myrnn import RNN, SequenceClassifier
 from myrnn.errors import InvalidArgument, RunError
 from myrnn.storage import seal
@@ -41,7 +42,7 @@ def copy(saved, tmp_path):
     return shutil.copytree(saved, tmp_path / "copy")
 
 
-@pytest.mark.parametrize("example", EXAMPLES)
+@pytest.mark.parametrize("example", most_are_long(EXAMPLES, 3))
 def test_a_saved_classifier_is_loaded_unchanged(example, tmp_path):
     X, settings = EXAMPLES[example]
     classifier = SequenceClassifier(**{**SMALL, **settings}).fit(X, LABELS)

@@ -152,7 +152,7 @@ def test_a_clone_has_only_the_settings(words, classifier):
 # --- as bytes
 
 
-@pytest.mark.parametrize("engine", ["native", "mygrad"])
+@pytest.mark.parametrize("engine", ["native", pytest.param("mygrad", marks=pytest.mark.long)])
 @pytest.mark.parametrize("cell", ["rnn", pytest.param("gru", marks=pytest.mark.long)])
 def test_a_pickled_classifier_predicts_the_same(cell, engine, words, classifier):
     X, y = words

@@ -213,7 +213,10 @@ def test_a_weight_of_zero_is_recognition_to_the_last_byte():
         pytest.param(Regular("(aa)*", any_length=True, length_min=0, length_max=5, **WEIGHTS), marks=pytest.mark.long),
         Regular("a*", any_length=True, length_min=0, length_max=0, **WEIGHTS),
         pytest.param(Dyck(1, length_max=6, also_next_symbols=1000), marks=pytest.mark.long),
-        Membership("ab", lambda s: s.count("a") > s.count("b"), length_max=5, also_next_symbol=1e-45),
+        pytest.param(
+            Membership("ab", lambda s: s.count("a") > s.count("b"), length_max=5, also_next_symbol=1e-45),
+            marks=pytest.mark.long,
+        ),
         pytest.param(ContextFree("S -> a S b | ", length_max=8, also_next_symbol=0.1), marks=pytest.mark.long),
     ],
     ids=["one symbol", "only the empty string", "a large weight", "a tiny weight", "a grammar"],

@@ -122,7 +122,6 @@ def test_a_long_epoch_is_resumed_within(tmp_path, in_python, monkeypatch):
     the_rest_is_long(
         [(500, 64, 32, 5), (500, 8, 32, 5), (500, 8, 4, 16), (200, 64, 32, 5), (40, 64, 32, 1)],
         (500, 8, 32, 5),
-        (500, 8, 4, 16),
         (40, 64, 32, 1),
     ),
 )

@@ -85,6 +85,7 @@ class Started(RNN):
         return self.fc_h2y(h)
 
 
+@pytest.mark.usefixtures("in_python")
 @pytest.mark.parametrize("batch_size", the_rest_is_long([1, 2], 1))
 @pytest.mark.parametrize("name", most_are_long(OPTIMIZERS, 3))
 def test_an_empty_sequence_does_not_change_weights_that_only_steps_use(name, batch_size):
@@ -149,6 +150,7 @@ class Together(Weights):
         return second @ self.V
 
 
+@pytest.mark.usefixtures("in_python")
 @pytest.mark.parametrize("batch_size", the_rest_is_long([1, 2], 2))
 @pytest.mark.parametrize("name", most_are_long(OPTIMIZERS, 3))
 @pytest.mark.parametrize(

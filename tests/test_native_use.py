@@ -217,6 +217,7 @@ class Frozen:
         return h @ self.y
 
 
+@pytest.mark.usefixtures("in_python")
 def test_frozen_weights_stay_and_the_others_train_like_mygrad():
     one, other = Frozen(), Frozen()
     for model, engine in ((one, "native"), (other, "mygrad")):

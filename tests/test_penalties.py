@@ -51,6 +51,7 @@ def assert_alike(one, other):
         np.testing.assert_allclose(ours, theirs, atol=1e-4)
 
 
+@pytest.mark.usefixtures("in_python")
 @pytest.mark.parametrize("batch_size", [pytest.param(1, marks=pytest.mark.long), 4])
 @pytest.mark.parametrize("penalty", most_are_long([squares, sizes, orthogonal, nuclear], 4))
 def test_both_engines_learn_the_same(penalty, batch_size):
@@ -69,6 +70,7 @@ def test_cells_with_gates_and_momentum(kind):
     assert_alike(*(trained(squares, e, make(), batch_size=3, optimizer=Adam) for e in ("native", "mygrad")))
 
 
+@pytest.mark.usefixtures("in_python")
 def test_threads_add_it_once(monkeypatch):
     monkeypatch.setattr("myrnn.training.native.shards_for", lambda *arguments: 2)
     two = trained(squares, "native", batch_size=8)

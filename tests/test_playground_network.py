@@ -89,21 +89,24 @@ def test_short_turns_train_the_same_as_one_call(batch_size):
     assert len(loss) == len(accuracy) == -(-700 // network.curve.width)
 
 
-def adjusted_on_the_way(own=None, **settings):
-    """A network that was adjusted three times, once before it continued, and its settings at each training."""
-    first = {**SMALL, **settings}
+@pytest.fixture(scope="module")
+def adjusted_on_the_way():
+    """A network that was adjusted three times, once before it continued, and its settings at each training.
+
+    Tests must not change it.
+    """
     changes = [{}, {"learning_rate": 0.02}, {"batch_size": 4, "learning_rate": 0.03}, {"gradient_clip": 0.5}]
-    phases, network = [], Network(first, own)
+    phases, network = [], Network(SMALL)
     for changed, iterations in zip(changes, [620, 0, 70, 30], strict=True):
-        phases.append({**(phases[-1] if phases else first), **changed})
+        phases.append({**(phases[-1] if phases else SMALL), **changed})
         assert network.adjust(phases[-1])
         if iterations:
             trained_on(network, iterations)
     return network, [phases[0], *phases[2:]]
 
 
-def test_a_network_continues_with_other_settings_and_its_weights_and_optimizer():
-    network, phases = adjusted_on_the_way()
+def test_a_network_continues_with_other_settings_and_its_weights_and_optimizer(adjusted_on_the_way):
+    network, phases = adjusted_on_the_way
     assert network.iteration == 720
     assert network.settings == {**SMALL, "learning_rate": 0.03, "batch_size": 4, "gradient_clip": 0.5}
     task = TwinHalves(1, 3)
@@ -574,7 +577,7 @@ def test_a_picture_is_drawn_as_png(played):
 @pytest.mark.parametrize(
     "changed",
     [
-        {},
+        pytest.param({}, marks=pytest.mark.long),
         {"cell": "rnn-tanh", "task": "palindromes", "optimizer": "sgd", "learning_rate": 0.03, "batch_size": 4},
         {"negatives": "near_miss", "gradient_clip": 0.3, "seed": 7, "alphabet_size": 5},
     ],
@@ -587,16 +590,16 @@ def test_the_script_gives_the_same_numbers(here, changed):
     assert (here / "accuracy_by_length.png").exists()
 
 
-def test_the_script_of_a_network_that_was_adjusted_gives_the_same_numbers(here):
-    network, _ = adjusted_on_the_way()
+def test_the_script_of_a_network_that_was_adjusted_gives_the_same_numbers(here, adjusted_on_the_way):
+    network, _ = adjusted_on_the_way
     found = run_script(script(network))
     assert contents(found["model"]) == contents(network.model)
     assert found["history"].iteration.tolist() == network.history.iteration.tolist()
     assert found["history"].loss.tolist() == network.history.loss.tolist()
 
 
-def test_an_adjusted_run_lists_its_adjustments(here):
-    network, _ = adjusted_on_the_way()
+def test_an_adjusted_run_lists_its_adjustments(here, adjusted_on_the_way):
+    network, _ = adjusted_on_the_way
     folder = saved(network)
     run, settings = keep.load(folder.name)
     assert settings == network.settings

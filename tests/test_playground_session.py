@@ -560,6 +560,7 @@ def test_a_network_is_kept_while_others_replace_it(fresh):
     fresh.ask("unpin", "pinned")
 
 
+@pytest.mark.long
 def test_a_run_is_saved_and_loaded(fresh, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     fresh.send("step")
@@ -574,6 +575,7 @@ def test_a_run_is_saved_and_loaded(fresh, tmp_path, monkeypatch):
     assert message == "there is no such run any more: look at the list again"
 
 
+@pytest.mark.long
 def test_a_run_that_settings_cannot_reproduce_is_not_reset(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     network = advanced(1)

@@ -149,7 +149,7 @@ RESULTS = {name: value for page in TOPICS for name, value in callables_of(page).
 
 
 @pytest.mark.usefixtures("in_python")
-@pytest.mark.parametrize("name", most_are_long(RESULTS, 3))
+@pytest.mark.parametrize("name", most_are_long(RESULTS, 6))
 def test_a_result_shows_itself_in_one_line_and_in_a_notebook_as_a_table(name):
     kind = RESULTS[name]
     (example,) = doctest.DocTestFinder(recurse=False).find(kind, name, globs=dict(vars(sys.modules[kind.__module__])))

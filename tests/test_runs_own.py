@@ -546,13 +546,15 @@ def test_a_list_of_classes_that_others_can_write_is_not_used(here, capsys):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"file": "x" * 400 + ".py"}, "file must be the path of a .py file, not "),
+        pytest.param({"file": "x" * 400 + ".py"}, "file must be the path of a .py file, not ", marks=pytest.mark.long),
         ({"file": "a\x1b[2J.py"}, "file must be the path of a .py file, not "),
-        ({"file": "a.sh"}, "file must be the path of a .py file, not 'a.sh'"),
-        ({"sha256": "0"}, "sha256 must be a SHA-256, not '0'"),
+        pytest.param({"file": "a.sh"}, "file must be the path of a .py file, not 'a.sh'", marks=pytest.mark.long),
+        pytest.param({"sha256": "0"}, "sha256 must be a SHA-256, not '0'", marks=pytest.mark.long),
         ({"sha256": None}, "sha256 must be a SHA-256, not None"),
         ({"settings": [1]}, "settings must be an object, not [1]"),
-        ({"settings": {"a b": 1}}, "a setting of a model must have a name, not 'a b'"),
+        pytest.param(
+            {"settings": {"a b": 1}}, "a setting of a model must have a name, not 'a b'", marks=pytest.mark.long
+        ),
         ({"settings": {"scale": {}}}, "scale must be a number, a truth value or text, not {}"),
     ],
 )

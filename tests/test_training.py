@@ -142,6 +142,7 @@ def with_one_report():
     return contents(trained(report_every=1000)[0])
 
 
+@pytest.mark.long
 @given(report_every=st.integers(1, 60))
 def test_reports_do_not_change_the_weights(report_every):
     assert contents(trained(report_every=report_every)[0]) == with_one_report()
