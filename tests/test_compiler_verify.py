@@ -160,6 +160,7 @@ class TimesZero(RNN):
         return logits + 0 * mg.log(mg.maximum(-mg.abs(logits), 0))
 
 
+@pytest.mark.usefixtures("in_python")
 def test_a_nonfinite_loss_does_not_agree_with_a_finite_one():
     with pytest.raises(NotARecurrence, match=r"the loss of a random sequence is .*, and by MyGrad nan"):
         myrnn.compile(TimesZero(5, 8, 2, rng=0))

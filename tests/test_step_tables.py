@@ -154,7 +154,7 @@ class DiffersLate(Positions):
 
 @pytest.mark.usefixtures("in_python")
 def test_models_of_a_class_have_the_rows_of_tables_that_are_their_own():
-    models, x = [DiffersLate(3.0), DiffersLate(0.5)], rows(150, K)
+    models, x = [DiffersLate(3.0), DiffersLate(0.5)], rows(90, K)
     compiled = [compile(model, 64, dim_input=K, check=False) for model in models]
     for one, model in zip(compiled, models, strict=True):
         np.testing.assert_allclose(one(x), model(x).data, rtol=1e-4, atol=1e-5)

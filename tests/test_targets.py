@@ -218,6 +218,7 @@ class Drawing:
         return some(self.kind, lengths)[0]
 
 
+@pytest.mark.usefixtures("in_python")
 @pytest.mark.parametrize("kind", KINDS[1:], ids=str)
 def test_functions_for_labels_refuse_other_targets(kind):
     made = some(kind, [2, 3, 1])[0]
