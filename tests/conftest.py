@@ -42,8 +42,8 @@ def pytest_configure(config):
 LONG_EXAMPLES = tuple(
     f"src/myrnn/{place}"
     for place in (
-        "estimators/", "exercises/generator.py", "generation.py", "inspection/weights.py", "plots/matrices.py",
-        "runs/work.py", "sweeps/",
+        "estimators/", "exercises/generator.py", "generation.py", "graphs/", "inspection/", "plots/matrices.py",
+        "runs/", "sweeps/",
     )
 )  # fmt: skip
 

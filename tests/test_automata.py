@@ -210,7 +210,7 @@ def test_an_automaton_is_complete_only_if_its_table_of_agreement_does_not_refute
     assert (agreement.share, agreement.total.sum()) == (1.0, found.tested)
 
 
-@pytest.mark.parametrize("method", ["lstar", "clusters"])
+@pytest.mark.parametrize("method", the_rest_is_long(["lstar", "clusters"], "lstar"))
 def test_an_automaton_that_its_table_of_agreement_refutes_is_not_complete(method, long):
     found = extract_automaton(long, "01", method=method, samples=1, max_states=3)
     assert (found.complete, found.tested) == (False, 0)

@@ -262,7 +262,7 @@ def test_every_option_reaches_the_run(here):
 
 
 @pytest.mark.usefixtures("in_python")
-@pytest.mark.parametrize("model", ["gru", "lstm"])
+@pytest.mark.parametrize("model", ["gru", pytest.param("lstm", marks=pytest.mark.long)])
 def test_other_models_train(here, model):
     assert main(["train", *SMALL, f"--model={model}", "--iterations=6", "--out=run", "--quiet"]) == 0
     assert type(load_run("run").model).__name__ == model.upper()

@@ -101,6 +101,7 @@ def test_another_model_of_the_class_that_reads_other_values_is_compiled_again(mo
     np.testing.assert_allclose(compiled(X), other(X).data, rtol=1e-5)
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("in_python")
 def test_another_model_of_the_class_with_other_layers_is_compiled_again():
     first = myrnn.compile(Swapping(10, 6, 2, rng=0))
@@ -151,6 +152,7 @@ def test_training_under_a_live_graph_is_refused(model, engine):
     myrnn.train(model, tasks.TwinHalves(), Adam(model.parameters), 5, engine=engine, progress=False)
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("in_python")
 def test_the_last_compilation_of_a_model_is_used(model):
     myrnn.compile(model)

@@ -119,7 +119,7 @@ def test_every_program_of_every_model(kind):
 
 
 @pytest.mark.usefixtures("in_python")
-@pytest.mark.parametrize("kind", the_rest_is_long(ALL, Lesson, FastWeights))
+@pytest.mark.parametrize("kind", the_rest_is_long(ALL, Lesson))
 def test_the_instructions_alone_say_all_that_programs_do(kind):
     model = made(kind)
     compiled = compile(model, dim_input=kind.C, check=False)

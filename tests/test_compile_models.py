@@ -184,6 +184,7 @@ def test_a_sequence_without_steps_gives_the_readout_of_the_first_state():
     np.testing.assert_allclose(compiled(x), model(x).data, rtol=1e-5)
 
 
+@pytest.mark.long
 def test_a_very_long_sequence():
     compiled, model = compiled_model(Lesson), made(Lesson)
     x = np.random.default_rng(5).normal(size=(700, 10)).astype(np.float32) * 0.1

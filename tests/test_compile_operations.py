@@ -15,7 +15,7 @@ pytestmark = pytest.mark.usefixtures("gru_in_python")
 # Without its graph MyGrad does not compute it.
 ONCE = {"largest norm"}
 FUNCTIONS = {name: function for name, function in {**CASES, **MORE}.items() if name not in ONCE}
-SHORT = [*CASES][::48]
+SHORT = [*CASES][::96]
 OTHERS = sorted(FUNCTIONS.keys() - {*SHORT})
 # Most operations share a model with others, because a compilation takes longer than its operations.
 GROUPS = [(name,) for name in SHORT] + [tuple(OTHERS[i : i + 4]) for i in range(0, len(OTHERS), 4)]

@@ -318,6 +318,7 @@ def test_attention_first_steps_that_differ_and_choices_are_compiled(model):
         np.testing.assert_allclose(compiled(x[:length]), model(x[:length]).data, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("in_python")
 def test_a_model_can_read_states_of_eleven_steps_ago():
     model = ManyStepsBack()

@@ -443,7 +443,7 @@ class StateEveryStep(RNN):
 @pytest.mark.parametrize(
     ("kind", "classes", "y"),
     [
-        (Alternating, 2, [1]),
+        pytest.param(Alternating, 2, [1], marks=pytest.mark.long),
         (FirstDiffers, 2, [1]),
         (EveryStep, 2, [1, 0, 1, 0, 0, 1]),
         # As many classes as steps.

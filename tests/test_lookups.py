@@ -79,7 +79,7 @@ BATCHES = {
 @pytest.mark.parametrize(
     ("optimizer", "batches"),
     [
-        *most_are_long(((name, "two threads") for name in OPTIMIZERS), 5),
+        *most_are_long(((name, "two threads") for name in OPTIMIZERS), 10),
         *most_are_long((("adam", name) for name in BATCHES if name != "two threads"), 3),
         pytest.param("adamw", "one by one", marks=pytest.mark.long),
     ],
@@ -93,7 +93,7 @@ def test_the_numbers_are_those_of_an_update_of_all_rows(monkeypatch, with_lookup
         np.testing.assert_array_equal(a, b)
 
 
-@pytest.mark.parametrize("optimizer", ["adam", "rmsprop"])
+@pytest.mark.parametrize("optimizer", most_are_long(["adam", "rmsprop"], 2))
 @pytest.mark.usefixtures("in_python")
 def test_the_numbers_do_not_depend_on_the_split_into_calls(with_lookups, optimizer):
     with_lookups()

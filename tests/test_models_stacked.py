@@ -101,7 +101,13 @@ def test_it_compiles_with_the_same_numbers(settings):
 
 
 @pytest.mark.usefixtures("in_python")
-@pytest.mark.parametrize("model", [MGU(4, 5, 3, rng=0), StackRNN(4, 5, 3, **STACK, rng=0)], ids=["mgu", "stack-rnn"])
+@pytest.mark.parametrize(
+    "model",
+    [
+        pytest.param(MGU(4, 5, 3, rng=0), id="mgu"),
+        pytest.param(StackRNN(4, 5, 3, **STACK, rng=0), id="stack-rnn", marks=pytest.mark.long),
+    ],
+)
 def test_emitted_code_of_a_cell_gives_the_same_numbers(model):
     compiled, x = compile(model, check=False), features(6, 4)
     assert np.allclose(compiled(x), model(x).data, atol=1e-6)

@@ -51,7 +51,7 @@ def memory(optimizer):
 
 
 @pytest.mark.parametrize("batch_size", [1, 8])
-@pytest.mark.parametrize("name", most_are_long(OPTIMIZERS, 4))
+@pytest.mark.parametrize("name", most_are_long(OPTIMIZERS, 8))
 def test_weights_optimizer_state_and_history_agree_with_mygrad(name, batch_size):
     # MyGrad takes a third of a second for thirty batches.
     iterations = 100 if batch_size == 1 else 30

@@ -172,7 +172,7 @@ def test_the_first_bad_iteration_is_named_by_both_engines():
     assert told[0] == told[1]
 
 
-@pytest.mark.parametrize("batch_size", [1, 3])
+@pytest.mark.parametrize("batch_size", the_rest_is_long([1, 3], 3))
 def test_one_input_and_one_unit(batch_size):
     data = features([3, 1, 8, 5], 1, 2)
     one, other = made(Narrow), made(Narrow)

@@ -579,7 +579,9 @@ def test_a_picture_is_drawn_as_png(played):
     [
         pytest.param({}, marks=pytest.mark.long),
         {"cell": "rnn-tanh", "task": "palindromes", "optimizer": "sgd", "learning_rate": 0.03, "batch_size": 4},
-        {"negatives": "near_miss", "gradient_clip": 0.3, "seed": 7, "alphabet_size": 5},
+        pytest.param(
+            {"negatives": "near_miss", "gradient_clip": 0.3, "seed": 7, "alphabet_size": 5}, marks=pytest.mark.long
+        ),
     ],
 )
 def test_the_script_gives_the_same_numbers(here, changed):

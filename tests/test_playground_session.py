@@ -170,6 +170,7 @@ def test_only_the_last_of_waiting_settings_become_a_network(first):
         assert page.next("network")["settings"]["seed"] == 5
 
 
+@pytest.mark.long
 def test_only_the_last_settings_become_a_network_while_a_training_waits_for_its_turn():
     with open_session() as page:
         page.send("play")

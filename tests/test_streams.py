@@ -359,7 +359,7 @@ OPTIMIZERS = {
 }
 STEPS = (every_third, beginning_late, once_in_a_sequence, without_gradient, straight_through)
 # Some steps, and all optimizers.
-SHORT = {(once_in_a_sequence, "Adam"), (straight_through, "Adam")} | {(beginning_late, name) for name in OPTIMIZERS}
+SHORT = {(once_in_a_sequence, "Adam")} | {(beginning_late, name) for name in OPTIMIZERS}
 
 
 @pytest.mark.usefixtures("in_python")
