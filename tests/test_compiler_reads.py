@@ -159,7 +159,7 @@ AFTER = {
 
 
 @pytest.mark.usefixtures("in_python")
-@pytest.mark.parametrize("name", most_are_long(ROWS, 40))
+@pytest.mark.parametrize("name", the_rest_is_long(ROWS, "windows of MyGrad, of x", "true where not zero"))
 def test_an_array_of_the_input_is_traced(name):
     compiled = compile(Model(rows=ROWS[name]), dim_input=C)
     assert not compiled.guard.looks

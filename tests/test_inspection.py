@@ -555,7 +555,7 @@ def test_long_sequences_are_not_spelled_out(compiled):
 
 @pytest.fixture(scope="module")
 def sequences():
-    return TASK.sample(25, np.random.default_rng(5))
+    return TASK.sample(12, np.random.default_rng(5))
 
 
 @pytest.mark.parametrize(
@@ -625,11 +625,11 @@ def test_the_same_seed_draws_the_same(compiled):
 
 def test_a_flow_has_a_repr_and_rows(compiled, sequences):
     found = gradient_flow(compiled[GRU], sequences)
-    assert repr(found).startswith("GradientFlow(GRU, 25 sequences, up to 7 steps back: h ")
+    assert repr(found).startswith("GradientFlow(GRU, 12 sequences, up to 7 steps back: h ")
     assert found.rows()[0] == {
         "state": "h",
         "distance": 0,
-        "count": 25,
+        "count": 12,
         "mean": found.mean["h"][0],
         "low": found.low["h"][0],
         "high": found.high["h"][0],
@@ -698,7 +698,7 @@ def test_points_are_the_states_of_all_steps(compiled, sequences):
     assert found.symbol.tolist() == sequences.values.tolist()
     assert found.label.tolist() == np.repeat(sequences.labels, sequences.lengths).tolist()
     assert found.step.tolist() == [t for length in sequences.lengths for t in range(1, length + 1)]
-    assert found.sequence.tolist() == np.repeat(np.arange(25), sequences.lengths).tolist()
+    assert found.sequence.tolist() == np.repeat(np.arange(12), sequences.lengths).tolist()
 
 
 def test_components_are_eigenvectors_of_the_covariance(compiled, sequences):
@@ -717,7 +717,7 @@ def test_the_last_states_alone(compiled, sequences):
     found = state_space(compiled[RNN], sequences, last=True)
     assert found.step.tolist() == sequences.lengths.tolist()
     assert found.label.tolist() == sequences.labels.tolist()
-    assert found.symbol.tolist() == [sequences.tokens(i)[-1] for i in range(25)]
+    assert found.symbol.tolist() == [sequences.tokens(i)[-1] for i in range(12)]
 
 
 def test_a_backward_model_reads_the_first_symbol_last():

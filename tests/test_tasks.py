@@ -403,7 +403,7 @@ def test_the_lessons_generator_returns_what_the_lesson_describes(shortest, more,
 @pytest.mark.parametrize("palindrome", the_rest_is_long([False, True], False))
 def test_the_lessons_generator_draws_every_length_in_both_classes(palindrome):
     rng = np.random.default_rng(7)
-    drawn = [generate_sequence(1, 4, palindrome, rng) for _ in range(4000)]
+    drawn = [generate_sequence(1, 4, palindrome, rng) for _ in range(2500)]
     counts = Counter((len(sequence), y.item()) for _, y, sequence in drawn)
     assert sorted(counts) == [(length, label) for length in (2, 4, 6, 8) for label in (0, 1)]
     assert looks_even(list(counts.values()))
