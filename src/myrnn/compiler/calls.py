@@ -79,7 +79,7 @@ def _reachable(model: Any) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return the scalars, and the sources of random and other numbers, that the model's code can reach, by path."""
     home = type(network_of(model)).__module__.partition(".")[0]
     scalars, sources = dict[str, Any](), dict[str, Any](zip(("random", "np.random"), _SHARED, strict=True))
-    seen, waiting = set[int](), deque([("", model)])
+    seen, listed, waiting = set[int](), set[int](), deque([("", model)])
     while waiting and len(seen) + len(scalars) < _MOST:
         path, value = waiting.popleft()
         if isinstance(value, _SCALARS):
@@ -90,19 +90,23 @@ def _reachable(model: Any) -> tuple[dict[str, Any], dict[str, Any]]:
             if isinstance(value, _SOURCES):
                 sources[path] = value
             else:
-                waiting.extend(_parts(path, value, home)[:_MOST])
+                waiting.extend(_parts(path, value, home, listed)[:_MOST])
     return scalars, sources
 
 
-def _parts(path: str, value: Any, home: str) -> list[tuple[str, Any]]:
+def _parts(path: str, value: Any, home: str, listed: set[int]) -> list[tuple[str, Any]]:
     """Return the members of a user's object, by path; none of arrays, modules and objects of libraries."""
     if isinstance(value, np.ndarray | Tensor | ModuleType):
         return []
     if isinstance(value, FunctionType):
         if not _is_users(value.__module__ or "", value.__code__.co_filename, home):
             return []
-        known = [(name, item) for name, item in list(value.__globals__.items()) if name not in _OF_IMPORT]
-        names = [(f"{value.__module__}.{name}", item) for name, item in known]
+        # All functions of a module have the same globals: they are listed once. A wrapper that is named after a
+        # function of another module has the globals of its own.
+        shared = value.__globals__
+        module, known = shared.get("__name__"), [] if id(shared) in listed else list(shared.items())
+        listed.add(id(shared))
+        names = [(f"{module}.{name}", item) for name, item in known if name not in _OF_IMPORT]
         return [*names, *((path, item) for item in (value.__closure__, value.__defaults__, value.__kwdefaults__))]
     if isinstance(value, type):
         module = sys.modules.get(value.__module__)
