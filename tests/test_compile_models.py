@@ -28,6 +28,17 @@ def each(kinds):
 
 ALL_KINDS, TOKEN_KINDS = each(ALL), each(kind for kind in ALL if kind.__name__ in MANY_KINDS)
 
+
+@pytest.fixture
+def some_in_python(request, kind):
+    """Run the programs of every second kind in Python: machine code of one sequence is tested with half of the kinds,
+    and of batches with the other half.
+    """
+    is_batched = "batches" in request.node.name
+    if kind.__name__ not in MANY_KINDS and ALL.index(kind) % 2 == is_batched:
+        request.getfixturevalue("in_python")
+
+
 _compiled = {}
 
 
@@ -65,6 +76,7 @@ def assert_gradients(ours, theirs, what):
         np.testing.assert_allclose(gradient, true, rtol=0, atol=atol, err_msg=f"{what}: parameter {i}")
 
 
+@pytest.mark.usefixtures("some_in_python")
 @pytest.mark.parametrize("kind", ALL_KINDS)
 def test_one_sequence_at_a_time(kind):
     compiled, model = compiled_model(kind), made(kind)
@@ -103,6 +115,7 @@ def test_training_on_tokens(kind, batch_size):
     assert_same_training(native, history, reference, expected)
 
 
+@pytest.mark.usefixtures("some_in_python")
 @pytest.mark.parametrize("kind", ALL_KINDS)
 def test_training_on_batches_of_features(kind):
     (native, history), (reference, expected) = (trained(kind, False, 5, engine) for engine in ("native", "mygrad"))
