@@ -51,6 +51,7 @@ ORDER = (
     "runs",
     "sweeps",
     "estimators",
+    "exports",
     "exercises",
     "lesson",
     "playground",

@@ -357,6 +357,7 @@ class SequenceEstimator(BaseEstimator):
         return hasattr(self, "_network")
 
     # The results under scikit-learn's names; the classes list them.
+    run_ = property(lambda self: self._run)
     model_ = property(lambda self: self._run.model)
     history_ = property(lambda self: self._run.history.columns)
     best_epoch_ = property(lambda self: self._run.best)

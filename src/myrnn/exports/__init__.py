@@ -1,0 +1,135 @@
+"""Trained networks as files that other programs read.
+
+In the order in which data pass: `network` collects what every format needs of a model, a run or an estimator. Then each
+format has a module, whose function ``written(network, options)`` returns the content of the file.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Collection
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from myrnn import _checks
+from myrnn.errors import InvalidArgument
+from myrnn.exports.network import LengthAccuracy, Network, Scale, network_of
+from myrnn.storage import place_file, refused
+
+__all__ = ["LengthAccuracy", "Network", "Options", "Scale", "export", "network_of"]
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to write a network.
+
+    Attributes
+    ----------
+    name : str
+        An identifier: what functions and types of the file begin with.
+    tokens : bool
+        Whether the network reads tokens, which are integers, instead of rows of numbers.
+    batched : bool
+        Whether it reads several sequences at once.
+    training : bool
+        Whether the file can go on training.
+    """
+
+    name: str
+    tokens: bool = False
+    batched: bool = False
+    training: bool = False
+
+
+@dataclass(frozen=True)
+class Format:
+    """A kind of file: the module that writes it, which is imported when it is needed, and the options that it has."""
+
+    module: str
+    options: Collection[str]
+
+
+FORMATS: dict[str, Format] = {}
+"""The formats by the ending of the file."""
+
+
+def export(
+    source: Any,
+    path: str | os.PathLike[str],
+    *,
+    tokens: bool | None = None,
+    batched: bool = False,
+    training: bool = False,
+    name: str | None = None,
+    overwrite: bool = False,
+) -> Path:
+    """Write a trained network as a file that other programs read.
+
+    The ending of the file chooses the format. The names of the classes and of the symbols are in the file.
+
+    Parameters
+    ----------
+    source : callable, CompiledModel, Run, path or estimator
+        A model, the result of `run` or of `load_run`, the folder of a run, or a fitted estimator. The model must be one
+        that compiles.
+    path : path
+        The file. Its folder must exist.
+    tokens : bool, optional
+        Whether the network reads tokens, which are integers, instead of rows of numbers. By default it does if the run
+        or the estimator has learned from symbols.
+    batched : bool
+        Whether the network reads several sequences of one length at once.
+    training : bool
+        Whether the file can go on training.
+    name : str, optional
+        What functions and types of the file begin with, by default the name of the file. Characters that are not
+        allowed in a name become ``_``.
+    overwrite : bool
+        Whether to replace an existing file.
+
+    Returns
+    -------
+    Path
+        The file.
+
+    Raises
+    ------
+    InvalidArgument
+        When the ending is not one of a format, the format has no such option, the file exists, the folder does not, or
+        a weight is not finite.
+    CompileError
+        When the model does not compile, or computes something else by now.
+    RunError
+        When the folder of a run is damaged, or the file cannot be written.
+    """
+    target = Path(path)
+    form = FORMATS.get(target.suffix.lower())
+    if form is None:
+        endings = ", ".join(FORMATS)
+        raise InvalidArgument(f"the name of the file must end in one of {endings}, not be {_checks.shown(target.name)}")
+    for option, given in (("tokens", tokens), ("batched", batched), ("training", training)):
+        if given and option not in form.options:
+            raise InvalidArgument(f"{option}=True does not go with {target.suffix} files")
+    if not target.parent.is_dir():
+        raise InvalidArgument(f"{target} must lie in a folder that exists, but {target.parent} does not")
+    if target.exists() and not overwrite:
+        raise InvalidArgument(f"{target} exists: overwrite=True replaces it")
+    network = network_of(source)
+    if tokens and network.inputs is not None:
+        raise InvalidArgument("tokens=True is for networks that read symbols, but this one reads numbers")
+    reads_tokens = network.symbols is not None if tokens is None else tokens
+    options = Options(identifier(name or target.stem), reads_tokens, batched, training)
+    content: bytes | str = import_module(f"{__name__}.{form.module}").written(network, options)
+    made = content.encode("utf-8") if isinstance(content, str) else content
+    with refused(f"cannot write {target}"):
+        place_file(target, lambda unfinished: unfinished.write_bytes(made))
+    return target
+
+
+def identifier(name: str) -> str:
+    """Return a name that is an identifier in every language: other characters become ``_``."""
+    plain = re.sub(r"\W", "_", name, flags=re.ASCII)
+    return f"_{plain}" if not plain or plain[0].isdigit() else plain

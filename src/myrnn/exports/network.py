@@ -1,0 +1,215 @@
+"""What every format needs of a trained network: its equations, its weights, and the meaning of inputs and outputs."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from myrnn import _checks
+from myrnn.compiler import CompiledModel, compile
+from myrnn.data import Differences, Standardizer
+from myrnn.data.encode import UNKNOWN
+from myrnn.data.symbols import CHARACTERS
+from myrnn.data.targets import LABELS, NEXT, VALUES
+from myrnn.errors import InvalidArgument
+from myrnn.evaluation import LengthReport
+from myrnn.evaluation.buckets import Buckets
+from myrnn.models.model import network_of as network_inside
+from myrnn.models.model import parameter_names, parameters_of
+from myrnn.runs import Run, load_run
+from myrnn.targets import CLASS, NUMBERS
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How numbers are standardized: the model has ``(number - mean) / scale`` of each column.
+
+    Attributes
+    ----------
+    mean, scale : tuple of float
+    columns : tuple of str or None
+        The names of the columns.
+    """
+
+    mean: tuple[float, ...]
+    scale: tuple[float, ...]
+    columns: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True)
+class LengthAccuracy:
+    """The accuracy on sequences of the lengths `first` to `last`, and its interval; `beyond` is longer than trained."""
+
+    first: int
+    last: int
+    accuracy: float
+    low: float
+    high: float
+    beyond: bool
+
+
+@dataclass(frozen=True, eq=False)
+class Network:
+    """A trained network, ready to be written.
+
+    Attributes
+    ----------
+    title : str
+        The class of the model, and what it was trained on.
+    compiled : CompiledModel
+    weights : tuple of ndarray, float32
+        All finite, in the order and the shapes of the model's parameters.
+    names : tuple of str
+        Those of the weights, such as ``fc_h2h.weight``.
+    targets : {"a class", "numbers"}
+        What an output is: the logits of classes, or numbers. A model alone with several outputs counts as a classifier.
+    goes_on : bool
+        Whether an output predicts the next input: the next symbol of a text, or the next row of a series.
+    classes : tuple of str
+        The names of the classes; empty for numbers.
+    symbols : tuple of str or None
+        The names of the tokens; None if the model reads numbers, or is given alone.
+    between : str
+        What stands between symbols in text: nothing for characters, a space for words.
+    unknown : int or None
+        The token of all symbols that are not known; it is never written.
+    inputs, outputs : Scale or None
+        How the numbers of the data become those of the model.
+    differences : Differences
+        Those of a series that are learned instead of its rows.
+    accuracy : tuple of LengthAccuracy
+        The result of the first test of the run, by length; empty without one.
+    """
+
+    title: str
+    compiled: CompiledModel
+    weights: tuple[NDArray[np.float32], ...]
+    names: tuple[str, ...]
+    targets: str = CLASS
+    goes_on: bool = False
+    classes: tuple[str, ...] = ()
+    symbols: tuple[str, ...] | None = None
+    between: str = ""
+    unknown: int | None = None
+    inputs: Scale | None = None
+    outputs: Scale | None = None
+    differences: Differences = field(default=Differences())
+    accuracy: tuple[LengthAccuracy, ...] = ()
+
+    @property
+    def equations(self) -> str:
+        """The recurrence as equations."""
+        return str(self.compiled)
+
+    @property
+    def per_step(self) -> bool:
+        """Whether there is an output at every step, (T, K), instead of one, (1, K)."""
+        return self.compiled.per_step
+
+    @property
+    def dim_input(self) -> int:
+        """C: the number of symbols or columns."""
+        return self.compiled.dim_input
+
+    @property
+    def dim_output(self) -> int:
+        """K: the number of outputs."""
+        return self.compiled.dim_output
+
+
+def network_of(source: Any) -> Network:
+    """Return the network of a model, compiled or not, of a run or its folder, or of a fitted estimator."""
+    if isinstance(source, str | os.PathLike):
+        source = load_run(source)
+    if not isinstance(source, Run | CompiledModel) and not hasattr(source, "parameters"):
+        source = _run_of(source)
+    if isinstance(source, Run):
+        return _of_run(source)
+    compiled = source if isinstance(source, CompiledModel) else compile(source, check=False)
+    outputs = compiled.dim_output
+    if outputs == 1:
+        return _network(type(network_inside(compiled.model)).__name__, compiled, targets=NUMBERS)
+    names = _checks.names("class_names", None, outputs)
+    return _network(type(network_inside(compiled.model)).__name__, compiled, classes=tuple(names))
+
+
+def _run_of(source: Any) -> Run:
+    """Return the run of a fitted estimator."""
+    # scikit-learn takes longer to import than everything else.
+    from myrnn.estimators.base import SequenceEstimator
+
+    if not isinstance(source, SequenceEstimator):
+        raise InvalidArgument(
+            "source must be a model with `parameters`, a run or its folder, or a fitted estimator, not "
+            f"{_checks.shown(source)}"
+        )
+    return source.run_
+
+
+def _network(title: str, compiled: CompiledModel, **known: Any) -> Network:
+    """Return a network after a last check that its model still computes what was compiled, with finite weights."""
+    compiled.guard.refuse_looks()
+    compiled.guard.check_again(compiled.max_length)
+    parameters, names = parameters_of(compiled.model), parameter_names(compiled.model)
+    with np.errstate(over="ignore"):
+        weights = tuple(parameter.data.astype(np.float32) for parameter in parameters)
+    for name, weight in zip(names, weights, strict=True):
+        if not np.isfinite(weight).all():
+            raise InvalidArgument(f"the weights must be finite to export them, but {name} holds NaN or infinity")
+    return Network(title, compiled, weights, names, **known)
+
+
+def _of_run(run: Run) -> Network:
+    """Return the network of a run, with what its reader knows."""
+    reader, title = run.reader, f"{type(network_inside(run.model)).__name__} on {run.experiment.source.name}"
+    known: dict[str, Any] = {"classes": run.class_names, "accuracy": _accuracy_of(run)}
+    if reader.is_symbols:
+        names = reader.symbol_names
+        known["symbols"] = tuple(map(str, range(run.recognizer.dim_input))) if names is None else tuple(names)
+        # Numbers of more than one digit are written with spaces.
+        known["between"] = "" if all(len(name) == 1 for name in known["symbols"]) else " "
+    if reader.task is None:
+        known |= _of_data(reader)
+    return _network(title, run.compiled, **known)
+
+
+def _of_data(reader: Any) -> dict[str, Any]:
+    """Return what the reader of data knows beside the names."""
+    targets = reader.targets
+    known: dict[str, Any] = {"goes_on": targets.learn in NEXT, "differences": targets.differences}
+    if reader.is_symbols:
+        known["unknown"], known["between"] = UNKNOWN, "" if reader.encoder.kind == CHARACTERS else " "
+    else:
+        known["inputs"] = _scale(reader.encoder, reader.columns)
+    if isinstance(targets.inner, Standardizer):
+        columns = targets.columns if targets.learn == VALUES else reader.columns
+        known |= {"targets": NUMBERS, "outputs": _scale(targets.inner, columns)}
+    return known
+
+
+def _scale(standardizer: Standardizer, columns: tuple[str, ...] | None) -> Scale:
+    return Scale(standardizer.mean, standardizer.scale, columns)
+
+
+def _accuracy_of(run: Run) -> tuple[LengthAccuracy, ...]:
+    """Return the accuracy by length that the first test of a run has found."""
+    numbers: Mapping[str, Any] | None = next(iter(run.report.get("tests", {}).values()), None)
+    if numbers is None or run.reader.learn != LABELS:
+        return ()
+    longest = run.history.longest
+    if run.reader.task is not None:
+        report = LengthReport.from_numbers(numbers, longest)
+        first = last = report.lengths
+        rows = np.column_stack((report.accuracy, report.interval))
+    else:
+        buckets = Buckets.from_numbers(numbers)
+        first, last, rows = buckets.first, buckets.last, buckets.measures["accuracy"]
+    return tuple(
+        LengthAccuracy(begin, end, share, low, high, longest is not None and begin > longest)
+        for begin, end, (share, low, high) in zip(first.tolist(), last.tolist(), rows.tolist(), strict=True)
+    )
