@@ -7,6 +7,7 @@ import pytest
 from starlette.testclient import TestClient
 from starlette.websockets import WebSocketDisconnect
 
+from myrnn import web
 from myrnn.cli import main
 from myrnn.errors import InvalidArgument
 from myrnn.playground import serve as serve_playground
@@ -58,12 +59,12 @@ def test_the_page_and_its_files_are_served(client):
     page = client.get("/")
     assert page.status_code == 200
     assert "MyRNN playground" in page.text
-    for path in STATIC.iterdir():
+    for path in (*STATIC.iterdir(), *web.STATIC.iterdir()):
         assert client.get(f"/static/{path.name}").content == path.read_bytes()
 
 
 def test_the_page_needs_nothing_from_elsewhere():
-    for path in STATIC.iterdir():
+    for path in (*STATIC.iterdir(), *web.STATIC.iterdir()):
         text = path.read_text(encoding="utf-8").replace("http://www.w3.org/2000/svg", "")
         assert "http://" not in text and "https://" not in text.replace('"https:"', ""), path
 

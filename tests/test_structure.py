@@ -48,6 +48,7 @@ ORDER = (
     "inspection",
     "plots",
     "graphs",
+    "web",
     "runs",
     "sweeps",
     "estimators",

@@ -56,7 +56,7 @@ def make_app(sessions: Sessions, token: str, local: bool = True) -> Starlette:
         Route("/", page),
         WebSocketRoute("/session", session),
         Route("/static/known.js", known),
-        Mount("/static", StaticFiles(directory=STATIC)),
+        Mount("/static", StaticFiles(directory=STATIC, packages=[("myrnn.web", "static")])),
     ]
     return Starlette(routes=routes, lifespan=lifespan, middleware=[Middleware(RequestGuard, token, local)])
 

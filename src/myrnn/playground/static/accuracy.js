@@ -1,6 +1,7 @@
-// Accuracy by length: bars with intervals, in two colours for trained lengths and lengths beyond; shortcuts as lines.
+// Accuracy by length, with shortcuts as lines.
 import {Chart} from "./chart.js";
-import {byId, count, escaped, percent} from "./dom.js";
+import {byId, escaped, percent} from "./dom.js";
+import {drawLengths} from "./lengths.js";
 
 // The shortcuts in plain words.
 const NAMES = {
@@ -59,30 +60,11 @@ export class Accuracy {
       chart.svg.setAttribute("aria-label", "Accuracy by length");
       return;
     }
-    const {lengths, accuracy, low, high, total, trained} = report;
-    const step = lengths.length > 1 ? Math.min(...lengths.slice(1).map((length, i) => length - lengths[i])) : 2;
-    const x = [lengths[0] - step, lengths.at(-1) + step * 0.8];
-    const every = Math.ceil(lengths.length / Math.max(4, chart.width / 34));
-    chart.axes({
-      x, y: [0, 1.05], xTicks: lengths.filter((_, i) => i % every === 0), yTicks: [0, 0.25, 0.5, 0.75, 1],
-      yText: value => percent(value), xLabel: "length of the sequence", named: true,
-    });
-    const half = (chart.x(lengths[0] + step) - chart.x(lengths[0])) * 0.36;
-    lengths.forEach((length, i) => {
-      const middle = chart.x(length), kind = length > trained ? "beyond" : "trained";
-      const told = `length ${length}: ${percent(accuracy[i], 1)} (95%: ${percent(low[i])} to ${percent(high[i])}), ${count(total[i])} ${report.whole === null ? "" : "answers "}tried`;
-      chart.rect(middle - half, chart.y(accuracy[i]), 2 * half, chart.y(0) - chart.y(accuracy[i]), `bar ${kind}`, told);
-      chart.path(`M${middle.toFixed(1)} ${chart.y(low[i]).toFixed(1)}V${chart.y(high[i]).toFixed(1)}`, "interval");
-    });
-    if (report.base_rate) {
-      chart.line(lengths, report.base_rate, "level");
-      chart.text(chart.box.right + 0.3 * chart.em, chart.y(report.base_rate[lengths.length - 1]) + 0.25 * chart.em, "base rate", "label");
-    } else chart.level(report.chance, "guessing");
+    const half = drawLengths(chart, report, report.whole === null ? "" : "answers ");
     if (byId("shortcuts").checked && this.levels) {
       this.levels.accuracy.forEach((values, i) => chart.line(this.levels.lengths, values, LINES[i]));
     }
     this.drawPinned(chart, half);
-    chart.svg.setAttribute("aria-label", `Accuracy by length: ${lengths.map((length, i) => `${length}: ${percent(accuracy[i])}`).join(", ")}`);
   }
 
   drawPinned(chart, half) {

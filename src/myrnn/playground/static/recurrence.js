@@ -1,5 +1,5 @@
 // The equations of the network and the graph of its step, once a network.
-import {byId, make} from "./dom.js";
+import {byId, showLines} from "./dom.js";
 
 export function startRecurrence(app) {
   let shown = "";
@@ -9,18 +9,11 @@ export function startRecurrence(app) {
     shown = kind;
   });
   app.connection.on("recurrence", ({equations, svg}) => {
-    byId("equations").replaceChildren(...equations.split("\n").map(line));
+    showLines(byId("equations"), equations);
     byId("graph").hidden = !svg;
     if (!svg) return;
     // The library's own picture; scripts would not run: the page's policy allows none but its own files.
     const picture = new DOMParser().parseFromString(svg, "image/svg+xml").documentElement;
     byId("graph").replaceChildren(document.importNode(picture, true));
   });
-}
-
-// A line that is broken stands further in where it goes on.
-function line(text) {
-  const told = text.trimStart(), part = make("span", {}, told);
-  part.style.setProperty("--indent", `${text.length - told.length}ch`);
-  return part;
 }

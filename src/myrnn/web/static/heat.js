@@ -11,7 +11,7 @@ export function drawHeat(canvas, {states, steps, units, cell, height, scale, mar
   const context = canvas.getContext("2d");
   context.scale(density, density);
   const zero = channels("heat-zero"), above = channels("heat-above"), below = channels("heat-below");
-  const row = height / units, gap = cell > 12 ? 2 : 1;
+  const row = height / units, gap = cell > 12 ? 2 : cell > 3 ? 1 : 0;
   for (let step = 0; step < steps; step++) {
     for (let unit = 0; unit < units; unit++) {
       const value = states[step * units + unit] / scale, share = Math.min(1, Math.abs(value)), end = value > 0 ? above : below;

@@ -25,15 +25,24 @@ function changed() {
   listeners.forEach(listener => listener());
 }
 
+// A page in a frame of another site may be refused its storage.
+function storage() {
+  try {
+    return localStorage;
+  } catch {
+    return null;
+  }
+}
+
 export function startTheme() {
   const root = document.documentElement, system = matchMedia("(prefers-color-scheme: dark)");
-  const stored = localStorage.getItem(STORED);
+  const stored = storage()?.getItem(STORED);
   if (stored) root.dataset.theme = stored;
   system.addEventListener("change", changed);
   byId("theme").addEventListener("click", () => {
     const dark = (root.dataset.theme || (system.matches ? "dark" : "light")) === "dark";
     root.dataset.theme = dark ? "light" : "dark";
-    localStorage.setItem(STORED, root.dataset.theme);
+    storage()?.setItem(STORED, root.dataset.theme);
     changed();
   });
 }

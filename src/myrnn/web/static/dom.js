@@ -16,6 +16,15 @@ export function make(tag, attributes = {}, ...children) {
 
 export const escaped = text => String(text).replace(/[&<>"']/g, c => `&#${c.charCodeAt(0)};`);
 
+// Show a text as lines; a line that is broken stands further in where it goes on.
+export function showLines(node, text) {
+  node.replaceChildren(...text.split("\n").map(line => {
+    const told = line.trimStart(), part = make("span", {}, told);
+    part.style.setProperty("--indent", `${line.length - told.length}ch`);
+    return part;
+  }));
+}
+
 const whole = new Intl.NumberFormat("en-US", {maximumFractionDigits: 0});
 export const count = number => whole.format(number);
 export const percent = (share, digits = 0) => `${(100 * share).toFixed(digits)}%`;
