@@ -87,6 +87,22 @@ def add_dots(out, out_at, a, a_at, b, b_at, b_row, count, columns):
     out[out_at : out_at + count] += rows(b, b_at, b_row, count, columns) @ a[a_at : a_at + columns]
 
 
+def dense(array, at, *shape):
+    """Return numbers of a flat array without padding, as a view."""
+    assert 0 <= at and at + math.prod(shape) <= len(array), "a matrix outside of its array"
+    return array[at : at + math.prod(shape)].reshape(shape)
+
+
+def multiply_plain(out, out_at, a, a_at, b, b_at, m, k, n, transposed, add):
+    left, right = dense(a, a_at, m, k), dense(b, b_at, n, k).T if transposed else dense(b, b_at, k, n)
+    target = dense(out, out_at, m, n)
+    target[...] = target + left @ right if add else left @ right
+
+
+def sum_axis(out, out_at, a, a_at, outer, n, inner):
+    dense(out, out_at, outer, inner)[...] = dense(a, a_at, outer, n, inner).sum(1)
+
+
 def fill(out, begin, end, value):
     out[begin:end] = value
 
@@ -172,7 +188,9 @@ CALLED = {
     "draw_noise": drawing("noise"),
     "draw_noises": drawing_rows("noise"),
     "multiply": multiply,
+    "multiply_plain": multiply_plain,
     "multiply_row": multiply_row,
+    "sum_axis": sum_axis,
     "transpose": transpose,
     # functions that move numbers or score outputs are Python already
     **{name: getattr(moves, name) for name in OF_PROGRAMS["moves"]},

@@ -13,7 +13,7 @@ from numba import njit
 
 from myrnn import optimizers
 from myrnn.compiler.cache import address
-from myrnn.compiler.runtime import products, scores, updates
+from myrnn.compiler.runtime import plain, products, scores, updates
 from myrnn.compiler.runtime.functions import Caller, Integers, MachineCode, machine_code, signature_of, symbol
 from myrnn.compiler.runtime.threads import BARRIER_SIZE, MODES, flush_subnormals, meet, restore_mode
 from myrnn.models import RNN
@@ -108,6 +108,34 @@ def test_add_dots_is_the_product_with_the_transpose(rows, columns):
     out = old.copy()
     native(products.add_dots)(out, 0, a, 0, flat(b, columns, 1), 1, columns, rows, columns)
     np.testing.assert_allclose(out, old + b @ a, rtol=1e-4, atol=1e-5)
+
+
+# Vectors, matrices with many and few columns, and those that consist of parts of lanes.
+PLAIN = [(1, 32, 32), (1, 33, 17), (1, 64, 8), (1, 8, 64), (1, 100, 1), (1, 70, 3), (3, 5, 7), (2, 50, 120), (1, 1, 1)]
+PLAIN += [(32, 1, 32), (7, 1, 9), (64, 1, 8), (16, 1, 100), (19, 1, 1), (1, 0, 5)]
+
+
+@pytest.mark.parametrize("add", [False, True])
+@pytest.mark.parametrize("transposed", [False, True])
+@pytest.mark.parametrize("sizes", PLAIN, ids=str)
+def test_multiply_plain_is_the_product_of_matrices_without_padding(sizes, transposed, add):
+    m, k, n = sizes
+    a, b, old = random(0, m, k), random(1, k, n), random(2, m, n)
+    out, right = np.r_[MARK, old.ravel(), MARK], b.T if transposed else b
+    native(plain.multiply_plain)(
+        out, 1, np.r_[MARK, a.ravel()], 1, np.r_[MARK, MARK, right.ravel()], 2, m, k, n, transposed, add
+    )
+    np.testing.assert_allclose(out[1:-1].reshape(m, n), a @ b + (old if add else 0), rtol=1e-4, atol=1e-5)
+    assert out[0] == out[-1] == MARK
+
+
+@pytest.mark.parametrize("shape", [(1, 100, 1), (3, 70, 1), (40, 5, 1), (19, 16, 1), (1, 33, 120), (3, 2, 17)], ids=str)
+def test_sum_axis_is_the_sum_over_the_middle_axis(shape):
+    a = random(0, *shape)
+    out = np.full(shape[0] * shape[2] + 2, MARK)
+    native(plain.sum_axis)(out, 1, np.r_[MARK, a.ravel()], 1, *shape)
+    np.testing.assert_allclose(out[1:-1], a.sum(1).ravel(), rtol=1e-4, atol=1e-5)
+    assert out[0] == out[-1] == MARK
 
 
 def test_fill_writes_between_its_bounds_only():

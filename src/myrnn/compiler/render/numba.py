@@ -57,7 +57,8 @@ def _called_by(*kinds: str) -> set[str]:
 
 
 _LANES = ("full", "keep", "load", "spread", "store", "where")
-_MOVES = ("copy", "copy_matrix", "go_on", "hand_on", "line_up", "multiply_plain", "one_hot", "read_table")
+_MOVES = ("copy", "copy_matrix", "go_on", "hand_on", "line_up", "one_hot", "read_table")
+_PLAIN = ("multiply_plain", "sum_axis")
 
 # Names that a program calls, and must not redefine.
 OF_PROGRAMS = {
@@ -65,7 +66,8 @@ OF_PROGRAMS = {
     "elementary": tuple(sorted(_called_by("map").difference(_LANES))),
     "functions": ("Floats", "Integers", "Tokens"),
     "lanes": _LANES,
-    "moves": tuple(sorted(_called_by("move", "reduce").union(_MOVES))),
+    "moves": tuple(sorted(_called_by("move", "reduce").difference(_PLAIN).union(_MOVES))),
+    "plain": _PLAIN,
     "products": ("add_dots", "cross_entropy", "fill", "multiply", "multiply_row", "transpose"),
     "scores": ("largest", "class_right", "share_right", "squared_error"),
     "threads": ("flush_subnormals", "restore_mode"),

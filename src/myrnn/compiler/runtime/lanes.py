@@ -26,6 +26,7 @@ from myrnn.compiler.runtime.functions import signature_of
 
 FLOATS = ir.VectorType(ir.FloatType(), LANES)
 INTEGERS = ir.VectorType(ir.IntType(32), LANES)
+_MASK = ir.VectorType(ir.IntType(1), LANES)
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
@@ -212,6 +213,38 @@ def store(array: Array, index: Index, value: Lanes) -> None:
     array.builder.store(value.llvm, _vector_at(array, index), align=4)
 
 
+def first_lanes(count: CodeValue) -> CodeValue:
+    """Return which lanes are among the first `count`."""
+    numbers = CodeValue(count.builder, ir.Constant(INTEGERS, list(range(LANES))))
+    return numbers < splat(count.cast("trunc", ir.IntType(32)))
+
+
+def load_some(array: CodeValue, index: CodeValue, some: CodeValue) -> CodeValue:
+    """Return consecutive numbers in some of the lanes, and zeros in the others, whose numbers are not read."""
+    kind = ir.FunctionType(FLOATS, [FLOATS.as_pointer(), ir.IntType(32), _MASK, FLOATS])
+    function = cgutils.get_or_insert_function(array.builder.module, kind, f"llvm.masked.load.v{LANES}f32.p0")
+    arguments = [_vector_at(array, index), ir.Constant(ir.IntType(32), 4), some.llvm, ir.Constant(FLOATS, None)]
+    return CodeValue(array.builder, array.builder.call(function, arguments))
+
+
+def store_some(array: CodeValue, index: CodeValue, value: CodeValue, some: CodeValue) -> None:
+    """Write some of the lanes to consecutive numbers; the other numbers are neither read nor written."""
+    kind = ir.FunctionType(ir.VoidType(), [FLOATS, FLOATS.as_pointer(), ir.IntType(32), _MASK])
+    function = cgutils.get_or_insert_function(array.builder.module, kind, f"llvm.masked.store.v{LANES}f32.p0")
+    array.builder.call(function, [value.llvm, _vector_at(array, index), ir.Constant(ir.IntType(32), 4), some.llvm])
+
+
+def add_up(rows: list[CodeValue]) -> CodeValue:
+    """Return the sums of the lanes of sixteen values, that of the first in the first lane, and so on."""
+    for half in (8, 4, 2, 1):
+        # Add the halves of each value, and put those of two values next to each other.
+        upper = [lane if not lane & half else 16 + lane - half for lane in range(16)]
+        lower = [lane + half if not lane & half else 16 + lane for lane in range(16)]
+        pairs = list(zip(rows[:half], rows[half:], strict=True))
+        rows = [shuffle(a, b, upper) + shuffle(a, b, lower) for a, b in pairs]
+    return rows[0]
+
+
 @instruction
 def full(number: Lanes) -> Lanes:
     """Return `number` repeated sixteen times."""
@@ -231,8 +264,7 @@ def where(condition: Lanes, a: Lanes, b: Lanes) -> Lanes:
 @instruction
 def keep(value: Lanes, count: Index) -> Lanes:
     """Return the first `count` lanes of `value`, and zeros in the others."""
-    numbers = CodeValue(value.builder, ir.Constant(INTEGERS, list(range(LANES))))
-    return where(numbers < splat(count.cast("trunc", ir.IntType(32))), value, 0.0)
+    return where(first_lanes(count), value, 0.0)
 
 
 @instruction

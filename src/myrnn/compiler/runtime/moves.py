@@ -1,4 +1,4 @@
-"""Functions of emitted code that move numbers, sum over features, and compute products without weights.
+"""Functions of emitted code that move numbers, and softmax over features.
 
 As in `products`, arrays are flat and offsets count numbers. Each function only writes the numbers that it documents,
 and never padding.
@@ -38,17 +38,6 @@ def spread_out(out: Floats, out_at: int, a: Floats, a_at: int, tables: Tokens, t
 
 
 @compiled
-def sum_axis(out: Floats, out_at: int, a: Floats, a_at: int, outer: int, n: int, inner: int) -> None:
-    """Sum `a`, seen as (outer, n, inner), over its middle axis."""
-    for i in range(outer):
-        for k in range(inner):
-            result = np.float32(0)
-            for j in range(n):
-                result += a[a_at + (i * n + j) * inner + k]
-            out[out_at + i * inner + k] = result
-
-
-@compiled
 def log_softmax_axis(out: Floats, out_at: int, a: Floats, a_at: int, outer: int, n: int, inner: int) -> None:
     """Compute the logarithm of the softmax of `a`, seen as (outer, n, inner), over its middle axis."""
     for i in range(outer):
@@ -71,21 +60,6 @@ def softmax_axis(out: Floats, out_at: int, a: Floats, a_at: int, outer: int, n: 
     log_softmax_axis(out, out_at, a, a_at, outer, n, inner)
     for i in range(outer * n * inner):
         out[out_at + i] = np.float32(math.exp(out[out_at + i]))
-
-
-@compiled
-def multiply_plain(
-    out: Floats, out_at: int, a: Floats, a_at: int, b: Floats, b_at: int, m: int, k: int, n: int, transposed: bool,
-    add: bool,
-) -> None:  # fmt: skip
-    """Multiply (m, k) by (k, n), matrices without padding; the right one is stored as (n, k) if `transposed`."""
-    for i in range(m):
-        for j in range(n):
-            result = out[out_at + i * n + j] if add else np.float32(0)
-            for s in range(k):
-                right = b[b_at + j * k + s] if transposed else b[b_at + s * n + j]
-                result += a[a_at + i * k + s] * right
-            out[out_at + i * n + j] = result
 
 
 @compiled
