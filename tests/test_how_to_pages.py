@@ -3,6 +3,7 @@
 import re
 import shlex
 from ast import literal_eval
+from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -65,6 +66,19 @@ def test_figures_tables_and_weights(folder):
     names = run_page("how-to/export.md", few=[("2_000", "200"), (".to_polars()", ".to_pandas()")])
     assert {"fc_h2h.weight"} <= set(names["weights"])
     assert {"training.svg", "lengths.pdf", "lengths.csv", "step.svg"} <= {path.name for path in folder.iterdir()}
+
+
+@pytest.mark.long
+def test_outside_of_python(capsys):
+    """The program of the page prints what the page shows, and the commands write the same file."""
+    text = (DOCS / "how-to" / "deploy.md").read_text(encoding="utf-8")
+    run_page("how-to/deploy.md")
+    assert f"```\n{capsys.readouterr().out}```" in text
+    written = Path("halves.onnx").read_bytes()
+    train, export = re.findall(r"^myrnn (.*)$", text, re.M)
+    assert main(shlex.split(train.replace("runs/halves", "again"))) == 0
+    assert main(shlex.split(export.replace("runs/halves", "again").replace("halves.onnx", "again/halves.onnx"))) == 0
+    assert Path("again/halves.onnx").read_bytes() == written
 
 
 @pytest.mark.long

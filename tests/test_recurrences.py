@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from mygrad.nnet.losses import softmax_crossentropy
 
+from exported import TOLERANCE, largest_difference
 from marks import the_rest_is_long
 from myrnn.compiler import compile
 from myrnn.errors import CompileError, MyRNNError
@@ -20,6 +21,8 @@ pytestmark = pytest.mark.usefixtures("gru_in_python")
 LENGTHS = (1, 2, 5, 9, 17)
 # One sequence at a time, and batches with equal and with different lengths.
 GROUPS = ([1], [21], [4, 4, 4], [5, 11, 1, 2])
+# The lengths at which exported models are compared.
+EXPORTED = (1, 2, 7, 50)
 # The number of sequences that must give every parameter a nonzero gradient.
 LONG = (5, 9, 17)
 # Compiling takes up to a few seconds, so most models of each group are long tests.
@@ -110,6 +113,7 @@ def test_it_compiles_or_is_refused_as_expected(entry):
     if not compiled:
         return
     assert disagreement(compiled, GROUPS) is None
+    assert largest_difference(compiled, [length for length in EXPORTED if length <= entry.largest]) < TOLERANCE
     x = np.random.default_rng(0).normal(size=(16, C)).astype(np.float32)
     try:
         start = compiled.start()

@@ -190,7 +190,7 @@ def test_a_circle_of_imports_is_found():
 
 
 # Packages that are only imported on request: for data frames, clusters, the playground, notebooks.
-OPTIONAL = {"aalpy", "pandas", "distributed", "ray", "anyio", "starlette", "uvicorn", "websockets", "IPython"}
+OPTIONAL = {"aalpy", "pandas", "distributed", "ray", "anyio", "starlette", "uvicorn", "websockets", "IPython", "onnx"}
 PACKAGES = {"sklearn": "scikit-learn", "llvmlite": "numba"}
 
 

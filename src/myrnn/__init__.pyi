@@ -19,6 +19,7 @@ from myrnn.evaluation.evaluate import evaluate as evaluate
 from myrnn.evaluation.shortcuts import shortcuts as shortcuts
 from myrnn.evaluation.transfer import transfer as transfer
 from myrnn.experiment import Experiment as Experiment
+from myrnn.exports import export as export
 from myrnn.generation import generate as generate
 from myrnn.graphs import build_graph as build_graph
 from myrnn.inspection import extract_automaton as extract_automaton
@@ -53,6 +54,7 @@ from . import errors as errors
 from . import estimators as estimators
 from . import evaluation as evaluation
 from . import experiment as experiment
+from . import exports as exports
 from . import graphs as graphs
 from . import inspection as inspection
 from . import learning_curve as learning_curve

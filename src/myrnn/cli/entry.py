@@ -19,6 +19,7 @@ from myrnn._signals import Terminated, imports_are_done
 from myrnn._user_code import failure, user_frame
 from myrnn._version import __version__
 from myrnn.cli.evaluate import evaluate
+from myrnn.cli.export import export
 from myrnn.cli.extract import extract
 from myrnn.cli.forecast import forecast
 from myrnn.cli.generate import generate
@@ -53,6 +54,7 @@ COMMANDS = (
     extract,
     graph,
     plot,
+    export,
     sweep,
     tasks,
     models,

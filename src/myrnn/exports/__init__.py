@@ -1,7 +1,8 @@
 """Trained networks as files that other programs read.
 
 In the order in which data pass: `network` collects what every format needs of a model, a run or an estimator. Then each
-format has a module, whose function ``written(network, options)`` returns the content of the file.
+format has a module, whose function ``written(network, options)`` returns the content of the file: `onnx`, with
+`operators` (the operations of the compiler in those of ONNX) and `graphs` (a graph of ONNX while it is written).
 """
 
 from __future__ import annotations
@@ -52,7 +53,15 @@ class Format:
     options: Collection[str]
 
 
-FORMATS: dict[str, Format] = {}
+# Words of C and JavaScript that name nothing else.
+RESERVED = frozenset(
+    "auto await break case catch char class const continue debugger default delete do double else enum export extends "
+    "extern false finally float for function goto if implements import in inline instanceof int interface let long new "
+    "null package private protected public register restrict return short signed sizeof static struct super switch "
+    "this throw true try typedef typeof union unsigned var void volatile while with yield".split()
+)
+
+FORMATS = {".onnx": Format("onnx", ("tokens", "batched"))}
 """The formats by the ending of the file."""
 
 
@@ -104,15 +113,27 @@ def export(
         When the model does not compile, or computes something else by now.
     RunError
         When the folder of a run is damaged, or the file cannot be written.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from tempfile import TemporaryDirectory
+    >>> from myrnn import RNN, export
+    >>> with TemporaryDirectory() as folder:
+    ...     path = export(RNN(10, 8, 2, rng=0), Path(folder, "net.onnx"), tokens=True)
+    ...     path.name, path.stat().st_size > 1000
+    ('net.onnx', True)
     """
     target = Path(path)
     form = FORMATS.get(target.suffix.lower())
     if form is None:
-        endings = ", ".join(FORMATS)
-        raise InvalidArgument(f"the name of the file must end in one of {endings}, not be {_checks.shown(target.name)}")
+        raise InvalidArgument(
+            f"the name of the file must end in one of {', '.join(FORMATS)}, not be {_checks.shown(target.name)}"
+        )
     for option, given in (("tokens", tokens), ("batched", batched), ("training", training)):
         if given and option not in form.options:
-            raise InvalidArgument(f"{option}=True does not go with {target.suffix} files")
+            others = ", ".join(ending for ending, other in FORMATS.items() if option in other.options)
+            raise InvalidArgument(f"{option} is for {others or 'no'} files, not for {target.suffix}")
     if not target.parent.is_dir():
         raise InvalidArgument(f"{target} must lie in a folder that exists, but {target.parent} does not")
     if target.exists() and not overwrite:
@@ -122,14 +143,23 @@ def export(
         raise InvalidArgument("tokens=True is for networks that read symbols, but this one reads numbers")
     reads_tokens = network.symbols is not None if tokens is None else tokens
     options = Options(identifier(name or target.stem), reads_tokens, batched, training)
-    content: bytes | str = import_module(f"{__name__}.{form.module}").written(network, options)
+    content: bytes | str = _module(form, target.suffix).written(network, options)
     made = content.encode("utf-8") if isinstance(content, str) else content
     with refused(f"cannot write {target}"):
         place_file(target, lambda unfinished: unfinished.write_bytes(made))
     return target
 
 
+def _module(form: Format, ending: str) -> Any:
+    try:
+        return import_module(f"{__name__}.{form.module}")
+    except ModuleNotFoundError as error:
+        raise InvalidArgument(f"{ending} files need {error.name}: {_checks.install('export')}") from None
+
+
 def identifier(name: str) -> str:
     """Return a name that is an identifier in every language: other characters become ``_``."""
     plain = re.sub(r"\W", "_", name, flags=re.ASCII)
+    if plain in RESERVED:
+        return f"{plain}_"
     return f"_{plain}" if not plain or plain[0].isdigit() else plain

@@ -21,6 +21,7 @@ from myrnn.evaluation import LengthReport
 from myrnn.evaluation.buckets import Buckets
 from myrnn.models.model import network_of as network_inside
 from myrnn.models.model import parameter_names, parameters_of
+from myrnn.models.stacked import Stacked
 from myrnn.runs import Run, load_run
 from myrnn.targets import CLASS, NUMBERS
 
@@ -84,6 +85,9 @@ class Network:
         Those of a series that are learned instead of its rows.
     accuracy : tuple of LengthAccuracy
         The result of the first test of the run, by length; empty without one.
+    known_steps : int or None
+        The most steps of a sequence, for a model that computes with numbers that are read off its runs step by step;
+        None for all others.
     """
 
     title: str
@@ -100,6 +104,7 @@ class Network:
     outputs: Scale | None = None
     differences: Differences = field(default=Differences())
     accuracy: tuple[LengthAccuracy, ...] = ()
+    known_steps: int | None = None
 
     @property
     def equations(self) -> str:
@@ -131,11 +136,10 @@ def network_of(source: Any) -> Network:
     if isinstance(source, Run):
         return _of_run(source)
     compiled = source if isinstance(source, CompiledModel) else compile(source, check=False)
-    outputs = compiled.dim_output
-    if outputs == 1:
-        return _network(type(network_inside(compiled.model)).__name__, compiled, targets=NUMBERS)
-    names = _checks.names("class_names", None, outputs)
-    return _network(type(network_inside(compiled.model)).__name__, compiled, classes=tuple(names))
+    if compiled.dim_output == 1:
+        return _network(_name_of(compiled.model), compiled, targets=NUMBERS)
+    names = _checks.names("class_names", None, compiled.dim_output)
+    return _network(_name_of(compiled.model), compiled, classes=tuple(names))
 
 
 def _run_of(source: Any) -> Run:
@@ -153,20 +157,30 @@ def _run_of(source: Any) -> Run:
 
 def _network(title: str, compiled: CompiledModel, **known: Any) -> Network:
     """Return a network after a last check that its model still computes what was compiled, with finite weights."""
-    compiled.guard.refuse_looks()
-    compiled.guard.check_again(compiled.max_length)
     parameters, names = parameters_of(compiled.model), parameter_names(compiled.model)
     with np.errstate(over="ignore"):
         weights = tuple(parameter.data.astype(np.float32) for parameter in parameters)
     for name, weight in zip(names, weights, strict=True):
         if not np.isfinite(weight).all():
             raise InvalidArgument(f"the weights must be finite to export them, but {name} holds NaN or infinity")
+    guard = compiled.guard
+    guard.refuse_looks()
+    guard.check_again(compiled.max_length)
+    if compiled.recurrence.tables:
+        known["known_steps"] = guard.readable(compiled.max_length, max(compiled.max_length, guard.traced))
+        guard.know(known["known_steps"])
     return Network(title, compiled, weights, names, **known)
+
+
+def _name_of(model: Any) -> str:
+    """Return the name of the class of a model, or of the cell that a network of ours has."""
+    network = network_inside(model)
+    return network.cell.upper() if isinstance(network, Stacked) else type(network).__name__
 
 
 def _of_run(run: Run) -> Network:
     """Return the network of a run, with what its reader knows."""
-    reader, title = run.reader, f"{type(network_inside(run.model)).__name__} on {run.experiment.source.name}"
+    reader, title = run.reader, f"{_name_of(run.model)} on {run.experiment.source.name}"
     known: dict[str, Any] = {"classes": run.class_names, "accuracy": _accuracy_of(run)}
     if reader.is_symbols:
         names = reader.symbol_names
