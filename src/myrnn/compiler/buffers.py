@@ -99,7 +99,7 @@ class Buffers:
         at, name = layout.at, layout.name
         if isinstance(leaf.leaf, ParameterRows):
             first = leaf.leaf.first
-            at, name = at + first * padded(weight.columns), f"{name}_from_{first}"
+            at, name = at + first * weight.line, f"{name}_from_{first}"
         buffer = Buffer("p", self._names.new(name), columns, Rows.ONE, rows, at)
         self.all.append(buffer)
         return whole(buffer), whole(replace(buffer, array="g"))

@@ -48,12 +48,22 @@ def steps_so_far(recurrence: Recurrence) -> Node:
 MOST_STEPS = 2**24
 
 
+def counts_steps(recurrence: Recurrence) -> bool:
+    """Whether the model computes with the number of steps."""
+    return any(isinstance(given, StepNumber | Length | StepTable) for given in recurrence.given)
+
+
 def check_steps(recurrence: Recurrence, steps: int) -> None:
     """Refuse this many steps of a model that computes with their number; raises CompileError."""
-    if steps > MOST_STEPS and any(isinstance(given, StepNumber | Length | StepTable) for given in recurrence.given):
+    if steps > MOST_STEPS and counts_steps(recurrence):
         raise CompileError(
             f"the model computes with the number of steps, which is exact up to {MOST_STEPS:,}, but there are {steps:,}"
         )
+
+
+def can_be_carried(recurrence: Recurrence) -> bool:
+    """Whether the model can continue from its states."""
+    return why_not_carried(recurrence) is None
 
 
 def why_not_carried(recurrence: Recurrence) -> str | None:

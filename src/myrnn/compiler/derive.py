@@ -8,7 +8,7 @@ Werbos, "Backpropagation through time: what it does and how to do it", 1990.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import reduce
 from typing import NamedTuple
 
@@ -134,7 +134,8 @@ class ProgramKind(NamedTuple):
     """The kind of program: tokens or features, one sequence or a batch, and its purpose."""
 
     # An observed one keeps all gradients. Without a loss, it uses softmax cross-entropy, which is an instruction.
-    # Carried, each sequence continues its stream. A penalty is added to the mean loss.
+    # Carried, each sequence continues its stream. A penalty is added to the mean loss. A compact program, for languages
+    # without lanes, pads and copies nothing. One that does not learn computes only the outputs.
 
     tokens: bool = False
     batched: bool = False
@@ -142,6 +143,8 @@ class ProgramKind(NamedTuple):
     loss: LossGraph | None = None
     carried: bool = False
     penalty: PenaltyGraph | None = None
+    compact: bool = False
+    learns: bool = True
 
 
 ONE_OF_FEATURES = ProgramKind()
@@ -206,6 +209,18 @@ def differentiate(hoisted: Hoisted) -> Derivative:
         tuple(loops),
         tuple(entries),
         _pullback([*begin, *hoisted.derived], [*of_begin, *of_derived], r),
+    )
+
+
+def without_gradients(derivative: Derivative) -> Derivative:
+    """Return the recurrence with nothing to compute in a backward pass."""
+    nothing = _pullback([], [], derivative.recurrence)
+    return replace(
+        derivative,
+        readout=nothing,
+        loops=(nothing,) * len(derivative.loops),
+        entries=(nothing,) * len(derivative.entries),
+        prelude=nothing,
     )
 
 

@@ -29,7 +29,6 @@ from myrnn.compiler.instructions import (
     names_in,
 )
 from myrnn.compiler.leaves import Drawn
-from myrnn.compiler.plan import padded
 
 
 class Over(Enum):
@@ -207,7 +206,7 @@ class Form:
 
     def clear(self, buffer: Buffer) -> Fill:
         """Fill a buffer with zeros."""
-        count: Number = Size(buffer.lines * padded(buffer.columns))
+        count: Number = buffer.stride if buffer.lines == 1 else Infix("*", Size(buffer.lines), buffer.stride)
         if buffer.rows is Rows.STEPS:
             count = Infix("*", self.count[Over.ALL], buffer.stride)
         return Fill(Address(buffer, buffer.columns), count)

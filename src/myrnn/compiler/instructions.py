@@ -235,6 +235,17 @@ def names_in(parts: Any) -> set[str]:
     return {part.text for part in elements(parts) if isinstance(part, Name)}
 
 
+def written_by(instruction: Instruction) -> list[Address]:
+    """Return the addresses that an instruction writes to, apart from those of loops and choices."""
+    match instruction:
+        case Elementwise():
+            return [store.address for store in instruction.stores]
+        case Call(_, (Address() as out, *_)) | Apply(_, (Address() as out, *_)):
+            return [out]
+    written = getattr(instruction, "out", None)
+    return [written] if isinstance(written, Address) else []
+
+
 # Programs ------------------------------------------------------------------------------------------------------------
 
 
@@ -313,19 +324,17 @@ def _line(instruction: Instruction) -> str:
     """Return the kind of an instruction, what it reads, and what it writes."""
     title = re.sub(r"(?<!^)([A-Z])", r" \1", type(instruction).__name__).lower()
     read: Iterable[Any]
-    written_to: list[Any]
+    into: str | None = None
     match instruction:
-        case Elementwise(size, _, reads, stores):
-            title, read, written_to = f"loop over {size.size}", reads.values(), [store.address for store in stores]
+        case Elementwise(size, _, reads):
+            title, read = f"loop over {size.size}", reads.values()
         case Call(title, (first, *others)) | Apply(title, (first, *others)):
-            read, written_to = others, [first]
-        case DrawNumbers(title, amount, _, out):
-            read, written_to = [amount], [out]
+            into, read = str(first), others
+        case DrawNumbers(title, amount):
+            read = [amount]
         case _:
-            values = dict(vars(instruction))
-            written_to = [values.pop("out")] if "out" in values else []
-            read = values.values()
-    texts = [str(value) for value in read if isinstance(value, Address | Matrix)]
-    into, of = (", ".join(dict.fromkeys(map(str, several))) for several in (written_to, texts))
+            read = [value for name, value in vars(instruction).items() if name != "out"]
+    of = ", ".join(dict.fromkeys(str(value) for value in read if isinstance(value, Address | Matrix)))
+    into = into or ", ".join(dict.fromkeys(map(str, written_by(instruction))))
     text = f"{of} -> {into}".lstrip() if into else of
     return f"{title}: {text}" if text else title

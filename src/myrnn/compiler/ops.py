@@ -55,9 +55,9 @@ class Operation:
     derivative: Callable[..., Any] | None = None
     # For a formula, its composition from other rows.
     formula: Callable[..., Node] | None = None
-    # Its code, a column for each renderer. For a map, the expression of its elements, in which {0} and so on are the
-    # inputs; for Numba, it computes with lanes. For operations that move or sum, the function of `runtime.moves`, which
-    # takes the result, the inputs and the attributes.
+    # Its code for all renderers, whose languages each have the functions in it. For a map, the expression of its
+    # elements, in which {0} and so on are the inputs; with Numba, these are lanes. For operations that move or sum, the
+    # function that takes the result, the inputs and the attributes.
     numba: str = ""
     # The sign between its operands in equations, the name of the function, or a template as in `numba`.
     text: str = ""

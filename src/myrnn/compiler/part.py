@@ -197,11 +197,9 @@ class PartWriter:
             self.add(over, call, comment)
             return
         _, k, n, _ = product.attributes
-        along = weight.goes_along_rows(product)
-        # With few rows, dot products are faster than a transposed copy.
-        multiply = self._form.product if along or not weight.flipped else self._form.dots
         matrix, _ = self._buffers.weights[right]
-        if not (along or weight.flipped):
+        multiply = self._form.dots if weight.is_read_by_dots(product) else self._form.product
+        if multiply == self._form.product and not weight.goes_along_rows(product):
             matrix = self._buffers.transposed(right, self._backward)
         self.add(over, multiply(over, out, vector, matrix, k, n, add=add), comment)
 

@@ -13,6 +13,7 @@ from myrnn.compiler.derive import (
     differentiate_loss,
     differentiate_penalty,
     reads_states,
+    without_gradients,
 )
 from myrnn.compiler.equations import printer_of
 from myrnn.compiler.graph import Node, in_order, leaves_of, topological
@@ -39,6 +40,8 @@ class Weight:
     columns: int
     # Stored transposed, because it has many rows and few columns.
     flipped: bool = False
+    # Without padding.
+    compact: bool = False
 
     @property
     def stored(self) -> tuple[int, int]:
@@ -46,9 +49,15 @@ class Weight:
         return (self.columns, self.rows) if self.flipped else (self.rows, self.columns)
 
     @property
+    def line(self) -> int:
+        """The distance of two rows in memory."""
+        _, columns = self.stored
+        return columns if self.compact else padded(columns)
+
+    @property
     def is_flat(self) -> bool:
         """Whether its numbers are contiguous, without padding."""
-        return self.rows == 1 or (self.columns % LANES == 0 and not self.flipped)
+        return self.compact or self.rows == 1 or (self.columns % LANES == 0 and not self.flipped)
 
     def fits(self, product: Node) -> bool:
         """Whether the product is one of a row with the weight in its layout."""
@@ -61,6 +70,11 @@ class Weight:
         """Whether the product goes along the rows of the weight in memory (else it needs the transposed matrix)."""
         return bool(product.attributes[3]) == self.flipped
 
+    def is_read_by_dots(self, product: Node) -> bool:
+        """Whether the product is computed as dot products, one for each row of the weight in memory."""
+        # With few rows, that is faster than a transposed copy; a compact program has no copies.
+        return (self.flipped or self.compact) and not self.goes_along_rows(product)
+
 
 @dataclass(frozen=True, kw_only=True)
 class ParameterLayout(Weight):
@@ -72,8 +86,7 @@ class ParameterLayout(Weight):
     @property
     def size(self) -> int:
         """The number of its elements, including padding."""
-        lines, columns = self.stored
-        return lines * padded(columns)
+        return self.stored[0] * self.line
 
 
 @dataclass(frozen=True)
@@ -183,7 +196,7 @@ class Plan:
         for leaf, weight in self.weights.items():
             rows, columns = weight.stored
             how = ", transposed" if weight.flipped else ""
-            weights.append(f"{self.printer.names[leaf]:<16} {rows} x {columns} in rows of {padded(columns)}{how}")
+            weights.append(f"{self.printer.names[leaf]:<16} {rows} x {columns} in rows of {weight.line}{how}")
 
         def texts(nodes: Iterable[Node]) -> list[str]:
             return sorted(self.printer.text("{0}", node) for node in nodes)
@@ -201,7 +214,9 @@ class Plan:
 
 def plan(derivative: Derivative) -> Plan:
     """Plan the memory of a program for one kind of data."""
-    r, kind = derivative.recurrence, derivative.kind
+    kind = derivative.kind
+    derivative = derivative if kind.learns else without_gradients(derivative)
+    r = derivative.recurrence
     penalty = differentiate_penalty(kind.penalty, r) if kind.penalty is not None else None
     weights = _weights(derivative, [penalty[0]] if penalty else [])
     projected = _projected(derivative, weights)
@@ -226,7 +241,7 @@ def plan(derivative: Derivative) -> Plan:
     return Plan(
         derivative,
         printer_of(derivative),
-        _parameters(weights, r, _lookups(derivative, weights, steps, of_penalty)),
+        _parameters(weights, r, _lookups(derivative, weights, steps, of_penalty), compact=kind.compact),
         weights,
         prelude,
         entries,
@@ -269,7 +284,7 @@ def _goes_along_rows(product: Node, weights: dict[Node, Weight]) -> bool:
 
 def _weights(derivative: Derivative, further: Sequence[Node]) -> dict[Node, Weight]:
     """Choose the layout of every parameter and derived node from how the products read it."""
-    r = derivative.recurrence
+    r, compact = derivative.recurrence, derivative.kind.compact
     graph = topological([*r.nodes, *derivative.derived, *further])
     weights: dict[Node, Weight] = {}
     taken_apart = {n.leaf.number for n in graph if isinstance(n.leaf, ParameterRows)}
@@ -279,11 +294,13 @@ def _weights(derivative: Derivative, further: Sequence[Node]) -> dict[Node, Weig
             columns = shape[-1] if shape else 1
             rows = node.size // columns
             whole = isinstance(leaf, Parameter) and leaf.number not in taken_apart
-            flipped = whole and columns < min(LANES, rows) and _only_multiplied(graph, node, rows, columns)
-            weights[node] = Weight(rows, columns, flipped)
+            flipped = (
+                whole and not compact and columns < min(LANES, rows) and _only_multiplied(graph, node, rows, columns)
+            )
+            weights[node] = Weight(rows, columns, flipped, compact)
     for node in graph:
         if isinstance(node.leaf, Derived):
-            weights[node] = Weight(*_shape_by_products(graph, node))
+            weights[node] = Weight(*shape_by_products(graph, node), compact=compact)
     return weights
 
 
@@ -295,7 +312,8 @@ def _only_multiplied(graph: Sequence[Node], leaf: Node, rows: int, columns: int)
     )
 
 
-def _shape_by_products(graph: Sequence[Node], leaf: Node) -> tuple[int, int]:
+def shape_by_products(graph: Sequence[Node], leaf: Node) -> tuple[int, int]:
+    """Return the shape of the matrix that products read a leaf as; other leaves have one row."""
     for node in graph:
         if node.operation == "matmul" and node.inputs[1] is leaf:
             _, k, n, transposed = node.attributes
@@ -303,14 +321,17 @@ def _shape_by_products(graph: Sequence[Node], leaf: Node) -> tuple[int, int]:
     return 1, leaf.size
 
 
-def _parameters(weights: dict[Node, Weight], recurrence: Recurrence, lookups: frozenset[int]) -> Parameters:
+def _parameters(
+    weights: dict[Node, Weight], recurrence: Recurrence, lookups: frozenset[int], *, compact: bool
+) -> Parameters:
     """Lay out the parameters one after the other, the lookups last."""
     flipped = {n.leaf.number for n, weight in weights.items() if isinstance(n.leaf, Parameter) and weight.flipped}
     layouts, at = {}, 0
     for index, shape in sorted(enumerate(recurrence.shapes), key=lambda item: item[0] in lookups):
         columns = shape[-1] if shape else 1
         rows = prod(shape) // columns if columns else 0
-        layouts[index] = ParameterLayout(rows, columns, index in flipped, name=recurrence.parameter_names[index], at=at)
+        name = recurrence.parameter_names[index]
+        layouts[index] = ParameterLayout(rows, columns, index in flipped, compact, name=name, at=at)
         at += layouts[index].size
     return Parameters(layouts, lookups)
 
@@ -318,7 +339,7 @@ def _parameters(weights: dict[Node, Weight], recurrence: Recurrence, lookups: fr
 def _lookups(
     derivative: Derivative, weights: dict[Node, Weight], steps: Sequence[PartPlan], penalty: PenaltyPart | None
 ) -> frozenset[int]:
-    if not derivative.kind.tokens:
+    if not derivative.kind.tokens or derivative.kind.compact:
         return frozenset()
     elsewhere = {
         leaf for part in (derivative.readout, *derivative.entries, derivative.prelude) for leaf in part.weights

@@ -6,7 +6,7 @@ these. `part` makes the instructions of each part.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any
@@ -46,6 +46,10 @@ from myrnn.compiler.loops import Loop
 from myrnn.compiler.part import Destination, PartWriter
 from myrnn.compiler.plan import PartPlan, Plan
 from myrnn.targets import CLASS
+
+HAND_ON = "The final states of the streams."
+READOUT = "The readout."
+"""Headings of what follows the last step; `READOUT` is that of a program that does not learn."""
 
 
 def schedule(plan: Plan) -> Schedule:
@@ -93,9 +97,30 @@ class _Scheduler:
             walked.append(self._write(title, self._part_of(number, fixed), self._steps, number))
             self._write(title, self._part(walked[number]), self._keep_last, number)
             fixed = fixed | {self._leaf(Kept(k), n.size): self._results.kept[k] for k, n in loop.kept.items()}
-        self._write("The final states of the streams.", self._part(fixed), self._hand_on)
-        title = "The readout, the loss, and the gradient of the logits."
+        self._write(HAND_ON, self._part(fixed), self._hand_on)
+        title = "The readout, the loss, and the gradient of the logits." if plan.kind.learns else READOUT
         read_out = self._write(title, self._part(fixed), self._readout)
+        if plan.kind.learns:
+            self._go_back(read_out, walked, entered, fixed)
+        bodies = {title: (*self._buffers.prepared.get(title, ()), *body) for title, body in self._phases.items()}
+        return Schedule(
+            plan,
+            tuple(Phase(title, body) for title, body in bodies.items() if body),
+            tuple(self._buffers.all),
+            self._buffers.constants,
+            self._buffers.tables,
+            self._results.interface(plan),
+        )
+
+    def _go_back(
+        self,
+        read_out: Mapping[Node, Place],
+        walked: Sequence[Mapping[Node, Place]],
+        entered: Sequence[Mapping[Node, Place]],
+        fixed: Mapping[Node, Place],
+    ) -> None:
+        """Write the parts of the backward pass, given the locations in the parts of the forward pass."""
+        loops = self._recurrence.loops
         self._phases[BACKWARD] = []
         self._write("Back through the readout.", self._part(read_out, backward=True), self._readout_backward)
         for number, loop in reversed([*enumerate(loops)]):
@@ -108,15 +133,6 @@ class _Scheduler:
             self._write(f"Back to the initial states{which}.", back, self._leave, number)
         title = "Back to the values that depend only on parameters."
         self._write(title, self._part(fixed, backward=True), self._prelude_backward)
-        bodies = {title: (*self._buffers.prepared.get(title, ()), *body) for title, body in self._phases.items()}
-        return Schedule(
-            plan,
-            tuple(Phase(title, body) for title, body in bodies.items() if body),
-            tuple(self._buffers.all),
-            self._buffers.constants,
-            self._buffers.tables,
-            self._results.interface(plan),
-        )
 
     def _part(self, places: Mapping[Node, Place], *, backward: bool = False) -> PartWriter:
         """Return the writer of a part outside of loops."""
@@ -249,15 +265,17 @@ class _Scheduler:
         part.instructions += self._form.call(Over.END, "hand_on", *self._buffers.in_stream(at), place, Size(place.size))
 
     def _readout(self, part: PartWriter) -> None:
-        if self._recurrence.per_step:
+        if not self._recurrence.per_step:
+            self._read_last(part)
+        if self._plan.kind.learns:
             self._loss(part)
-            return
+
+    def _read_last(self, part: PartWriter) -> None:
         part.stand(self._state_leaves, self._results.states)
         self._stand_last(part)
         readout = self._recurrence.readout
         logits = part.store(readout, self._results.logits)
         part.compute(Over.END, [logits], self._plan.readout.saved)
-        self._loss(part)
 
     @property
     def _over_targets(self) -> Over:

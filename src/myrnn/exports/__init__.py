@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from myrnn import _checks
+from myrnn.compiler.render.c import C
+from myrnn.compiler.render.javascript import JAVASCRIPT
 from myrnn.errors import InvalidArgument
 from myrnn.exports.network import LengthAccuracy, Network, Scale, network_of
 from myrnn.storage import place_file, refused
@@ -53,15 +55,11 @@ class Format:
     options: Collection[str]
 
 
-# Words of C and JavaScript that name nothing else.
-RESERVED = frozenset(
-    "auto await break case catch char class const continue debugger default delete do double else enum export extends "
-    "extern false finally float for function goto if implements import in inline instanceof int interface let long new "
-    "null package private protected public register restrict return short signed sizeof static struct super switch "
-    "this throw true try typedef typeof union unsigned var void volatile while with yield".split()
-)
-
-FORMATS = {".onnx": Format("onnx", ("tokens", "batched"))}
+FORMATS = {
+    ".onnx": Format("onnx", ("tokens", "batched")),
+    ".c": Format("c", ("tokens",)),
+    ".js": Format("javascript", ("tokens",)),
+}
 """The formats by the ending of the file."""
 
 
@@ -160,6 +158,6 @@ def _module(form: Format, ending: str) -> Any:
 def identifier(name: str) -> str:
     """Return a name that is an identifier in every language: other characters become ``_``."""
     plain = re.sub(r"\W", "_", name, flags=re.ASCII)
-    if plain in RESERVED:
+    if plain in C.reserved | JAVASCRIPT.reserved:
         return f"{plain}_"
     return f"_{plain}" if not plain or plain[0].isdigit() else plain

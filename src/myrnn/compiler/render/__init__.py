@@ -1,8 +1,11 @@
 """From instructions to the text of a program: one file for each language.
 
-Everything that a renderer writes is a value of `instructions`: it derives no addresses, strides or bounds. The code of
-an operation in its language is a column of the table in `ops`. `Symbols` gives names to sizes, for programs that serve
-models of several sizes.
+`numba` writes the programs that train here. `curly` writes compact programs (see `portable`) in the syntax that `c` and
+`javascript` share, with `arrays`, the memory of their functions. `elementwise` has what all do in element-wise loops.
+
+Everything that a renderer writes is a value of `instructions`: it derives no strides or bounds. The code of an
+operation is a column of the table in `ops`; the functions in it are those of a runtime that each language has.
+`Symbols` gives names to sizes, for programs that serve models of several sizes.
 """
 
 from __future__ import annotations

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import re
-from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
@@ -41,9 +40,10 @@ from myrnn.compiler.instructions import (
 )
 from myrnn.compiler.ops import OPERATIONS
 from myrnn.compiler.plan import Plan
-from myrnn.compiler.printer import atom, compose, sum_of
+from myrnn.compiler.printer import atom, compose
 from myrnn.compiler.program import Memory, Program
 from myrnn.compiler.render import Symbols
+from myrnn.compiler.render.elementwise import computed
 from myrnn.compiler.runtime import LANES
 from myrnn.targets import CLASS, SEVERAL, TOGETHER
 
@@ -81,9 +81,6 @@ _OWN = (
 ).split()
 RESERVED = frozenset(_OWN).union(*OF_PROGRAMS.values())
 """Names that nothing else in a program may have."""
-
-# An unnamed expression that is read once is written inline, unless it is longer.
-_LONGEST_INSIDE = 60
 
 
 def emit(schedule: Schedule) -> Program:
@@ -237,26 +234,8 @@ class _Writer:
     # Loops -----------------------------------------------------------------------------------------------------------
 
     def _loop(self, loop: Elementwise) -> None:
-        inputs = [i for n in loop.nodes for i in n.inputs]
-        uses = Counter([*inputs, *(i for s in loop.stores for i in s.terms or (s.node,))])
-        # The expression of each node that is computed here: a variable, or an inline expression.
-        local: dict[Node, ast.expr] = {}
-
-        def value(node: Node) -> ast.expr:
-            return local[node] if node in local else self._lanes(node, loop)
-
-        for node in loop.nodes:
-            made = compose(OPERATIONS[node.operation].numba, [value(i) for i in node.inputs])
-            inside = node not in self._printer.names and uses[node] == 1 and len(ast.unparse(made)) < _LONGEST_INSIDE
-            local[node] = made if inside else self._variable(node, made)
-        # Everything is read before anything is written, since something may read what is overwritten.
-        summed = [store.terms or (store.node,) for store in loop.stores]
-        values = [compose(sum_of(len(nodes)), [value(node) for node in nodes]) for nodes in summed]
-        if len(values) > 1:
-            values = [
-                v if ast.unparse(v).isidentifier() or store.node.is_constant else self._variable(store.node, v)
-                for store, v in zip(loop.stores, values, strict=True)
-            ]
+        variables, values = computed(loop, self._printer, self._names, self._lanes)
+        self._write(*(f"{name} = {ast.unparse(value)}" for name, value in variables.items()))
         for store, v in zip(loop.stores, values, strict=True):
             address = f"{self._text(store.address)} + j"
             if store.clean is not None:
@@ -266,18 +245,12 @@ class _Writer:
                 v = compose("{0} + {1}", [atom(f"load({address})"), v])
             self._write(f"store({address}, {ast.unparse(v)})")
 
-    def _lanes(self, node: Node, loop: Elementwise) -> ast.expr:
+    def _lanes(self, node: Node, address: Address | None) -> ast.expr:
         """Return the lane expression of a node that a loop reads."""
-        if node not in loop.reads:
+        if address is None:
             return compose(_literal(float(node.numbers[0])))
-        address = self._text(loop.reads[node])
-        return atom(f"spread({address})" if loop.reads[node].size == 1 else f"load({address} + j)")
-
-    def _variable(self, node: Node, value: ast.expr) -> ast.expr:
-        """Write an assignment to a new variable and return it."""
-        name = self._names.new(f"{self._printer.label(node)}_j")
-        self._write(f"{name} = {ast.unparse(value)}")
-        return atom(name)
+        text = self._text(address)
+        return atom(f"spread({text})" if address.size == 1 else f"load({text} + j)")
 
     # Values ----------------------------------------------------------------------------------------------------------
 

@@ -1,0 +1,46 @@
+"""C99: how it writes numbers, arrays and calls."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from myrnn.compiler.render.curly import Syntax
+
+_FUNCTIONS = {
+    "absolute": "fabsf", "arccos": "acosf", "arccosh": "acoshf", "arcsin": "asinf", "arcsinh": "asinhf",
+    "arctan": "atanf", "arctan2": "atan2f", "arctanh": "atanhf", "cbrt": "cbrtf", "cos": "cosf", "exp": "expf",
+    "expm1": "expm1f", "floor": "floorf", "log": "logf", "log1p": "log1pf", "power": "powf", "rint": "rintf",
+    "sin": "sinf", "sqrt": "sqrtf", "tanh": "tanhf",
+}  # fmt: skip
+
+
+def _literal(value: float) -> str:
+    if math.isnan(value):
+        return "NAN"
+    if math.isinf(value):
+        return "INFINITY" if value > 0 else "-INFINITY"
+    return f"{np.float32(value)!s}f"
+
+
+_KEYWORDS = """
+auto break case char const continue default do double else enum extern float for goto if inline int long register
+restrict return short signed sizeof static struct switch typedef union unsigned void volatile while _Bool _Complex
+_Imaginary main
+"""
+
+C = Syntax(
+    counter="int",
+    integer="const int",
+    number="const float",
+    literal=_literal,
+    pointer=lambda array, index: array if index == "0" else f"{array} + {index}",
+    functions=_FUNCTIONS,
+    runtime="runtime.c",
+    # The names of math.h may be macros; y0, y1, yn, j0, j1 and jn are functions in some libraries.
+    reserved=frozenset(_KEYWORDS.split())
+    | frozenset(_FUNCTIONS)
+    | frozenset(_FUNCTIONS.values())
+    | frozenset("y0 y1 yn j0 j1 jn gamma signgam NAN INFINITY HUGE_VAL OVERFLOW UNDERFLOW DOMAIN SING".split()),
+)
