@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from mygrad.nnet.activations import sigmoid, tanh
 from numpy.testing import assert_allclose
+from onnx.reference import ReferenceEvaluator
 
 from exported import TOLERANCE, few_known, largest_difference, session
 from marks import the_rest_is_long
@@ -253,6 +254,19 @@ def test_tokens_are_one_hot_rows(make):
     alone, together = session(network, tokens=True), session(network, tokens=True, batched=True)
     assert_allclose(np.stack([alone(each) for each in tokens]), wanted, rtol=1e-4, atol=1e-6)
     assert_allclose(together(tokens).reshape(wanted.shape), wanted, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("batched", [False, True])
+@pytest.mark.parametrize("entry", [entry for entry in SOME if entry.group != "steps"], ids=str)
+def test_the_reference_of_onnx_gives_the_same(entry, batched):
+    """The file is for every runtime; the reference lacks loops from the last row to the first."""
+    with few_known(9):
+        network = network_of(compile(entry.made(), max_length=9, dim_input=C, check=False))
+    x = np.random.default_rng(0).normal(size=(2, 9, C)).astype(np.float32)
+    model = onnx_model(network, tokens=False, batched=batched)
+    (found,) = ReferenceEvaluator(model).run(None, {"x": x if batched else x[0]})
+    wanted = session(network, batched=batched)(x if batched else x[0])
+    assert_allclose(found, wanted, rtol=1e-5, atol=1e-6)
 
 
 def test_after_the_known_steps_of_a_table_there_is_no_number():

@@ -19,7 +19,7 @@ data                   `tasks` draws sequences; `Sequences` holds them; `read_se
 training               `train`, `Adam`, `RMSprop`, `SGD`; `compile` shows the equations and the native code
 tests                  `evaluate`, `shortcuts`, `counterexamples`, `transfer`; reports on other targets in `evaluation`
 a look inside          `inspect`, `gradient_flow`, `state_space`, `extract_automaton`, `build_graph`
-after training         `generate`; `forecast` and the estimators for scikit-learn, such as `SequenceClassifier`
+after training         `generate`, `forecast`, `export`; the estimators for scikit-learn, such as `SequenceClassifier`
 runs and studies       `Experiment`, `run`, `load_run`, `sweep`, `load_sweep`; the command ``myrnn`` does the same
 figures and lessons    `plots`, `create_plot`, `exercises`
 errors                 `MyRNNError` is the base of all in `errors`

@@ -35,7 +35,7 @@ from myrnn.compiler.loops import Loop, Recurrence, placeholders
 from myrnn.compiler.ops import Array
 from myrnn.exports.graphs import File, Graph
 from myrnn.exports.network import Network
-from myrnn.exports.operators import is_fixed, lowered, write_nodes
+from myrnn.exports.operators import fixed_among, lowered, write_nodes
 
 if TYPE_CHECKING:
     from myrnn.exports import Options
@@ -64,7 +64,7 @@ def onnx_model(network: Network, *, tokens: bool, batched: bool, name: str = "ne
     else:
         given = helper.make_tensor_value_info(file.name("x"), TensorProto.FLOAT, [*steps, network.dim_input])
     logits = helper.make_tensor_value_info(file.name("logits"), TensorProto.FLOAT, [*rows, network.dim_output])
-    operators = Written(recurrence, file, network.known_steps, given.name, tokens, batched).operators(logits.name)
+    operators = Writer(recurrence, file, network.known_steps, given.name, tokens, batched).operators(logits.name)
     graph = helper.make_graph(operators, name, [given], [logits], file.initializers)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION)
     model.producer_name, model.producer_version, model.doc_string = "myrnn", __version__, network.title
@@ -74,16 +74,15 @@ def onnx_model(network: Network, *, tokens: bool, batched: bool, name: str = "ne
 
 
 def _fixed(recurrence: Recurrence, network: Network) -> dict[Node, Array]:
-    """Return the numbers of all nodes that depend on parameters alone; nothing is drawn."""
-    order = [node for node, fixed in is_fixed(topological(recurrence.nodes)).items() if fixed]
-    known: dict[Node, Array] = {}
-    for node in order:
+    """Return the numbers of all nodes that depend on parameters alone."""
+    fixed, known = fixed_among(topological(recurrence.nodes)), dict[Node, Array]()
+    for node in fixed:
         if isinstance(node.leaf, Parameter):
             known[node] = network.weights[node.leaf.number].reshape(-1)
         elif isinstance(node.leaf, Drawn):
             known[node] = node.leaf.neutral
     with np.errstate(all="ignore"):
-        return fold(order, known, in_numpy())
+        return fold(fixed, known, in_numpy())
 
 
 def _labels(recurrence: Recurrence, network: Network) -> dict[Node, str]:
@@ -109,8 +108,8 @@ def _properties(network: Network) -> dict[str, str]:
     return {"equations": network.equations, **as_text}
 
 
-class Written:
-    """A recurrence as operators of ONNX. What loops read and keep has a row for each step: (T, N, size)."""
+class Writer:
+    """Writes a recurrence as operators of ONNX. What loops read and keep has a row for each step: (T, N, size)."""
 
     def __init__(
         self,
@@ -150,7 +149,7 @@ class Written:
         return main.operators
 
     def _write(self, graph: Graph, targets: Iterable[Node], without: Container[Node] = ()) -> None:
-        """Write what the targets need, but for what the graph has already."""
+        """Write what the targets need and the graph does not have yet."""
         order = topological(targets)
         due = [node for node in order if not (node.is_leaf or graph.is_fixed(node) or graph.has(node))]
         write_nodes(graph, [node for node in due if node not in without])

@@ -99,26 +99,27 @@ FORMULAS: dict[str, Callable[..., Node]] = {
 """Operation -> what it is composed of."""
 
 
-def is_fixed(nodes: Iterable[Node]) -> dict[Node, bool]:
-    """Return whether each node, given inputs first, depends on parameters and constants alone."""
-    fixed: dict[Node, bool] = {}
+def fixed_among(nodes: Iterable[Node]) -> dict[Node, None]:
+    """Return those nodes, given inputs first, that depend on parameters and constants alone; nothing is drawn."""
+    fixed: dict[Node, None] = {}
     for node in nodes:
         is_known = isinstance(node.leaf, Parameter | Constant | Drawn)
-        fixed[node] = is_known if node.is_leaf else all(fixed[i] for i in node.inputs)
+        if is_known if node.is_leaf else all(i in fixed for i in node.inputs):
+            fixed[node] = None
     return fixed
 
 
 def lowered(recurrence: Recurrence) -> Recurrence:
     """Return the recurrence with formulas instead of operations that ONNX does not have."""
     order, build = topological(recurrence.nodes), recurrence.build
-    fixed, place = is_fixed(order), dict[Node, Node]()
+    fixed, place = fixed_among(order), dict[Node, Node]()
     formulas = dict(FORMULAS)
     if any(not node.is_leaf and OPERATIONS[node.operation].singular for node in order):
         # A Sigmoid of onnxruntime is 0 from -18 down, which a logarithm or a divisor would show.
         formulas["sigmoid"] = _sigmoid
     for node in order:
         inputs = [place[i] for i in node.inputs]
-        formula = None if fixed[node] else formulas.get(node.operation)
+        formula = None if node in fixed else formulas.get(node.operation)
         place[node] = build.rebuild(node, inputs) if formula is None else formula(*inputs)
     return recurrence.placed(place)
 
