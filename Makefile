@@ -13,7 +13,7 @@ help:
 	@echo "make demo    train the network of the README, test it by length and draw the plots"
 	@echo "make test    run all tests except the long ones; OPTIONS=--durations=20 also lists the slowest, OPTIONS='-k lstm' chooses some"
 	@echo "make test-all   run all tests, including the long ones"
-	@echo "make test-browser   test notebooks in JupyterLab and the playground's page in a browser; needs chromium and chromedriver"
+	@echo "make test-browser   test notebooks in JupyterLab, the playground and exported pages in a browser; needs chromium and chromedriver"
 	@echo "make bench   compare the speed with MyGrad, PyTorch, JAX, Keras and C (takes a while)"
 	@echo "make docs    build the site into build/docs/index.html and check its links; OPTIONS='-t quick' runs no lessons and no examples"
 	@echo "make fuzz    feed hostile run folders to all code that reads them, for a minute; SECONDS=3600 for an hour"

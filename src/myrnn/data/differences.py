@@ -58,7 +58,7 @@ class Differences(PlainValues):
         return self.order + (self.period or 0)
 
     @cached_property
-    def _earlier(self) -> list[tuple[int, float]]:
+    def earlier(self) -> list[tuple[int, float]]:
         """The lags, and the factors of the rows before, whose sum a difference is added to."""
         # In terms of the lag operator B the differences are (1 - B)^order (1 - B^period).
         factors = np.ones(1)
@@ -87,7 +87,7 @@ class Differences(PlainValues):
         rows = np.empty((self.undefined_rows + horizon, paths, columns))
         rows[: self.undefined_rows] = known[-self.undefined_rows :, np.newaxis]
         for step, change in enumerate(changes, self.undefined_rows):
-            rows[step] = change + sum(factor * rows[step - lag] for lag, factor in self._earlier)
+            rows[step] = change + sum(factor * rows[step - lag] for lag, factor in self.earlier)
         return rows[self.undefined_rows :]
 
     def _kept(self, raw: Numbers) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -97,7 +97,7 @@ class Differences(PlainValues):
 
     def _sum_before(self, rows: Floats, steps: NDArray[np.int64]) -> Floats:
         found = np.zeros((len(steps), rows.shape[1]))
-        for lag, factor in self._earlier:
+        for lag, factor in self.earlier:
             found += factor * rows[steps - lag]
         return found
 

@@ -2,7 +2,8 @@
 
 In the order in which data pass: `network` collects what every format needs of a model, a run or an estimator. Then each
 format has a module, whose function ``written(network, options)`` returns the content of the file: `onnx`, with
-`operators` (the operations of the compiler in those of ONNX) and `graphs` (a graph of ONNX while it is written).
+`operators` (the operations of the compiler in those of ONNX) and `graphs` (a graph of ONNX while it is written); `c`;
+`javascript`; and `page`, with `examples` (a few sequences of a run) and the scripts in `static`.
 """
 
 from __future__ import annotations
@@ -59,6 +60,7 @@ FORMATS = {
     ".onnx": Format("onnx", ("tokens", "batched")),
     ".c": Format("c", ("tokens",)),
     ".js": Format("javascript", ("tokens",)),
+    ".html": Format("page", ("tokens",)),
 }
 """The formats by the ending of the file."""
 

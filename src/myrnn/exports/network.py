@@ -19,6 +19,7 @@ from myrnn.data.targets import LABELS, NEXT, VALUES
 from myrnn.errors import InvalidArgument
 from myrnn.evaluation import LengthReport
 from myrnn.evaluation.buckets import Buckets
+from myrnn.experiment import MemorySource
 from myrnn.models.model import network_of as network_inside
 from myrnn.models.model import parameter_names, parameters_of
 from myrnn.models.stacked import Stacked
@@ -61,13 +62,13 @@ class Network:
     Attributes
     ----------
     title : str
-        The class of the model, and what it was trained on.
+        The class of the model, or of its layers, and what it was trained on.
     compiled : CompiledModel
     weights : tuple of ndarray, float32
         All finite, in the order and the shapes of the model's parameters.
     names : tuple of str
         Those of the weights, such as ``fc_h2h.weight``.
-    targets : {"a class", "numbers"}
+    targets : {"a class", "several classes at once", "numbers"}
         What an output is: the logits of classes, or numbers. A model alone with several outputs counts as a classifier.
     goes_on : bool
         Whether an output predicts the next input: the next symbol of a text, or the next row of a series.
@@ -79,6 +80,8 @@ class Network:
         What stands between symbols in text: nothing for characters, a space for words.
     unknown : int or None
         The token of all symbols that are not known; it is never written.
+    begin : int or None
+        The token that every sequence begins with, if there is one.
     inputs, outputs : Scale or None
         How the numbers of the data become those of the model.
     differences : Differences
@@ -88,6 +91,10 @@ class Network:
     known_steps : int or None
         The most steps of a sequence, for a model that computes with numbers that are read off its runs step by step;
         None for all others.
+    guessing : float or None
+        The accuracy of guessing, if all classes are equally frequent.
+    run : Run or None
+        Where it comes from; None for a model alone.
     """
 
     title: str
@@ -100,11 +107,14 @@ class Network:
     symbols: tuple[str, ...] | None = None
     between: str = ""
     unknown: int | None = None
+    begin: int | None = None
     inputs: Scale | None = None
     outputs: Scale | None = None
     differences: Differences = field(default=Differences())
     accuracy: tuple[LengthAccuracy, ...] = ()
     known_steps: int | None = None
+    guessing: float | None = None
+    run: Run | None = None
 
     @property
     def equations(self) -> str:
@@ -172,24 +182,40 @@ def _network(title: str, compiled: CompiledModel, **known: Any) -> Network:
     return Network(title, compiled, weights, names, **known)
 
 
-def _name_of(model: Any) -> str:
-    """Return the name of the class of a model, or of the cell that a network of ours has."""
-    network = network_inside(model)
-    return network.cell.upper() if isinstance(network, Stacked) else type(network).__name__
-
-
 def _of_run(run: Run) -> Network:
     """Return the network of a run, with what its reader knows."""
-    reader, title = run.reader, f"{_name_of(run.model)} on {run.experiment.source.name}"
-    known: dict[str, Any] = {"classes": run.class_names, "accuracy": _accuracy_of(run)}
+    reader, source = run.reader, run.experiment.source
+    where = "" if isinstance(source, MemorySource) else f" on {source.name}"
+    known: dict[str, Any] = {"classes": run.class_names, "accuracy": _accuracy_of(run), "run": run}
+    if reader.is_balanced:
+        known["guessing"] = run.history.chance
     if reader.is_symbols:
         names = reader.symbol_names
         known["symbols"] = tuple(map(str, range(run.recognizer.dim_input))) if names is None else tuple(names)
         # Numbers of more than one digit are written with spaces.
         known["between"] = "" if all(len(name) == 1 for name in known["symbols"]) else " "
-    if reader.task is None:
-        known |= _of_data(reader)
-    return _network(title, run.compiled, **known)
+    known |= _of_data(reader) if reader.task is None else _of_task(reader)
+    return _network(f"{_name_of(run.model)}{where}", run.compiled, **known)
+
+
+def _name_of(model: Any) -> str:
+    """Return the class of a model, or of its recurrent layers, such as ``GRU of 2 layers``."""
+    inside = network_inside(model)
+    if not isinstance(inside, Stacked):
+        return type(inside).__name__
+    cell = inside.cell.upper()
+    both = " in both directions" if inside.bidirectional else ""
+    return f"{cell}{f' of {inside.layers} layers' if inside.layers > 1 else ''}{both}"
+
+
+def _of_task(reader: Any) -> dict[str, Any]:
+    """Return what a task says beside the names."""
+    task = reader.recognition
+    return {
+        "targets": task.sample(1, np.random.default_rng(0)).kind.what,
+        "begin": getattr(task, "start", None),
+        "goes_on": reader.per_step and reader.class_names == reader.symbol_names,
+    }
 
 
 def _of_data(reader: Any) -> dict[str, Any]:
