@@ -1,6 +1,6 @@
 // A series that is drawn by hand, or typed, and its continuation by the network.
 import {Chart, ticks} from "./chart.js";
-import {byId, rootSize, short} from "./dom.js";
+import {byId, make, rootSize, short} from "./dom.js";
 import {rowsOf, standardized} from "./given.js";
 import {drawHeat} from "./heat.js";
 import {Reading} from "./reading.js";
@@ -9,6 +9,8 @@ import {onTheme} from "./theme.js";
 
 // The steps that can be drawn, and what is left above and below the numbers, as a share of their range.
 const SLOTS = 100, LEFT_OVER = 0.12;
+// The colours of columns.
+const LINES = 5;
 
 // A continuation is shown as an example if its range is between these, in deviations of the series.
 const LIVELY = [0.5, 10];
@@ -47,8 +49,18 @@ export class Series {
     byId("series-clear").addEventListener("click", () => this.set([]));
     byId("series-example").addEventListener("click", () => this.set(this.example()));
     if (this.columns === 1) this.listen();
-    else byId("card-series").querySelector("header p").textContent = `Type a line for each step, with ${this.columns} numbers${data.inputs.columns ? `: ${data.inputs.columns.join(", ")}` : ""}. The network goes on with them.`;
+    else this.tellColumns(data.inputs.columns ?? data.inputs.mean.map((_, i) => `column ${i + 1}`));
     this.set(this.example());
+  }
+
+  // Several columns cannot be drawn at once: they are typed.
+  tellColumns(names) {
+    byId("card-series").classList.add("several");
+    byId("series-title").textContent = "Continue a series";
+    byId("series-told").textContent = `Type a line for each step, with ${names.length} numbers. The network goes on with them.`;
+    byId("numbers-label").textContent = `Numbers, a line for each step: ${names.join(", ")}`;
+    const key = (name, i) => make("span", {class: "nobreak"}, make("i", {class: `stroke line${i % LINES}`}), name);
+    byId("series-legend").replaceChildren(...names.map(key), make("span", {class: "nobreak"}, make("i", {class: "stroke ahead"}), "what the network expects"));
   }
 
   // The end of a known series; otherwise what the network goes on with after a wave, if that is a series like those that
@@ -112,9 +124,9 @@ export class Series {
     const [low, high] = this.range;
     chart.axes({x, y: this.range, xTicks: ticks(0, x[1], chart.width / 90).filter(Number.isInteger), yTicks: ticks(low, high, 5).filter(tick => tick >= low && tick <= high), yText: short, xLabel: "step"});
     for (let i = 0; i < this.columns; i++) {
-      chart.line(rows.map((_, t) => t), rows.map(row => row[i]), `known line${i}`);
+      chart.line(rows.map((_, t) => t), rows.map(row => row[i]), `known line${i % LINES}`);
       const join = rows.length && ahead.length ? [rows.at(-1), ...ahead] : [];
-      chart.line(join.map((_, t) => rows.length - 1 + t), join.map(row => row[i]), `ahead line${i}`);
+      chart.line(join.map((_, t) => rows.length - 1 + t), join.map(row => row[i]), `ahead line${i % LINES}`);
     }
     if (rows.length === 1) rows[0].forEach(value => chart.circle(chart.x(0), chart.y(value), 4, "point"));
     if (ahead.length) chart.path(`M${chart.x(rows.length - 0.5).toFixed(1)} ${chart.box.top}V${chart.box.bottom}`, "now");

@@ -5,8 +5,8 @@ import {Reading, drawn, softmax} from "./reading.js";
 
 // The time that is written without a pause, in milliseconds.
 const CHUNK = 20;
-// The symbols that it writes to begin with.
-const OWN = 24;
+// The characters, and the words, that it writes to begin with.
+const OWN = {characters: 24, words: 10};
 const frame = () => new Promise(resolve => { requestAnimationFrame(resolve); });
 
 // The next symbol after `logits`: the likeliest one at temperature 0. The unknown symbol is never written.
@@ -19,7 +19,7 @@ export function nextSymbol({unknown}, logits, temperature, random = Math.random(
 export function ownText(data, network) {
   const reading = new Reading(network), {symbols, start} = data, space = [". ", ".", "\n", " "].map(name => symbols.indexOf(name)).find(token => token >= 0);
   const tokens = [start ?? space ?? symbols.length - 1];
-  for (let i = 1; i <= OWN; i++) tokens.push(nextSymbol(data, reading.read(tokens).at(-1).logits, 0.4, (i * 0.618034) % 1));
+  for (let i = 1; i <= (data.between === "" ? OWN.characters : OWN.words); i++) tokens.push(nextSymbol(data, reading.read(tokens).at(-1).logits, 0.4, (i * 0.618034) % 1));
   return tokens.slice(1);
 }
 
