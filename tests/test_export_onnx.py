@@ -1,6 +1,7 @@
 """Networks as ONNX models: what onnxruntime computes with them is what the model computes in MyGrad."""
 
 import json
+from dataclasses import replace
 from itertools import pairwise
 from types import SimpleNamespace
 
@@ -303,7 +304,9 @@ def test_nothing_is_dropped():
 
 
 def test_what_the_file_tells():
-    network = network_of(RNN(4, 3, 2, rng=0))
+    # Symbols of a text may be of any kind.
+    symbols = ("\ufffd", "\n", "\0", "\udc80")
+    network = replace(network_of(RNN(4, 3, 2, rng=0)), symbols=symbols)
     model = onnx_model(network, tokens=True, batched=False, name="net")
     told = {entry.key: entry.value for entry in model.metadata_props}
     assert told.pop("equations") == network.equations
@@ -311,6 +314,7 @@ def test_what_the_file_tells():
         "targets": "a class",
         "predicts_next_input": False,
         "classes": ["class 0", "class 1"],
+        "symbols": list(symbols),
     }
     assert (model.graph.name, model.doc_string, model.producer_name) == ("net", "RNN", "myrnn")
     assert {"fc_x2h.weight", "fc_h2h.weight", "fc_h2y.bias"} <= {one.name for one in model.graph.initializer}

@@ -179,7 +179,7 @@ def _network(title: str, compiled: CompiledModel, **known: Any) -> Network:
     if compiled.recurrence.tables:
         known["known_steps"] = guard.readable(compiled.max_length, max(compiled.max_length, guard.traced))
         guard.know(known["known_steps"])
-    return Network(title, compiled, weights, names, **known)
+    return Network(_checks.printable(title), compiled, weights, names, **known)
 
 
 def _of_run(run: Run) -> Network:

@@ -104,7 +104,7 @@ def _properties(network: Network) -> dict[str, str]:
         **{place: scale and asdict(scale) for place, scale in scales.items()},
         "differences": network.differences.to_settings() if network.differences.undefined_rows else None,
     }
-    as_text = {key: json.dumps(value, ensure_ascii=False) for key, value in found.items() if value is not None}
+    as_text = {key: json.dumps(value) for key, value in found.items() if value is not None}
     return {"equations": network.equations, **as_text}
 
 
