@@ -55,7 +55,7 @@ def test_every_recurrence_is_right_in_c_and_javascript(entry, tmp_path):
     sequences = [rng.normal(size=(n, C)).astype(np.float32) for n in LENGTHS if readable(model, n)]
     expected = [np.asarray(model(x).data) for x in sequences]
     in_c = library(network, tmp_path)
-    _, answers = run_module(javascript.module(network, tokens=False), sequences, tmp_path)
+    _, answers = run_module(javascript.written(network, Options("net")), sequences, tmp_path)
     for x, answer, logits in zip(sequences, answers, expected, strict=True):
         assert_close(in_c.run(x), logits)
         assert_close(answer, logits)
@@ -77,7 +77,7 @@ def test_tokens_are_read_as_rows_of_the_weights(name, tmp_path):
     network, tokens = network_of(model), np.random.default_rng(1).integers(0, 7, 20)
     expected = np.asarray(model(np.eye(7, dtype=np.float32)[tokens]).data)
     assert_close(library(network, tmp_path, tokens=True).run(tokens), expected)
-    info, (answer,) = run_module(javascript.module(network, tokens=True), [tokens], tmp_path)
+    info, (answer,) = run_module(javascript.written(network, Options("net", tokens=True)), [tokens], tmp_path)
     assert_close(answer, expected)
     assert (info["inputs"], info["outputs"], info["tokens"]) == (7, 3, True)
     # There are no products with a one-hot row.
@@ -131,14 +131,16 @@ def test_a_token_that_there_is_not_is_refused_and_changes_nothing(tmp_path):
     network = network_of(RNN(7, 5, 2, rng=0))
     right = build_and_run(network, "gcc", [], [], tmp_path, [3, 1])
     assert build_and_run(network, "gcc", [], [], tmp_path, [3, 7, -1, 1]) == [right[0], "refused", "refused", right[1]]
-    _, answers = run_module(javascript.module(network, tokens=True), [[3, 7], [-1], [1.5], ["3"], []], tmp_path)
+    _, answers = run_module(
+        javascript.written(network, Options("net", tokens=True)), [[3, 7], [-1], [1.5], ["3"], []], tmp_path
+    )
     assert answers[0] == "RangeError: a token must be an integer from 0 to 6, not 7"
     assert all(str(answer).startswith("RangeError") for answer in answers)
 
 
 def test_rows_of_another_width_are_refused(tmp_path):
     network = network_of(GRU(3, 5, 2, rng=0))
-    _, answers = run_module(javascript.module(network, tokens=False), [[[1, 2]], [[1, 2, "3"]], [1], []], tmp_path)
+    _, answers = run_module(javascript.written(network, Options("net")), [[[1, 2]], [[1, 2, "3"]], [1], []], tmp_path)
     assert answers[0] == "RangeError: a step must be an array of 3 numbers, not 1,2"
     assert all(str(answer).startswith("RangeError") for answer in answers)
 
@@ -189,7 +191,7 @@ def test_names_of_the_model_may_be_words_of_the_languages(tmp_path):
     model, x = Awkward(), np.random.default_rng(0).normal(size=(4, C)).astype(np.float32)
     network, expected = network_of(model), np.asarray(model(x).data)
     assert_close(library(network, tmp_path).run(x), expected)
-    _, (answer,) = run_module(javascript.module(network, tokens=False), [x], tmp_path)
+    _, (answer,) = run_module(javascript.written(network, Options("net")), [x], tmp_path)
     assert_close(answer, expected)
 
 
@@ -213,7 +215,7 @@ def test_texts_are_the_same_in_every_language(tmp_path):
     subprocess.run(["gcc", *FLAGS, "main.c", "-o", "main", "-lm"], check=True, cwd=tmp_path)
     printed = subprocess.run(["./main"], check=True, cwd=tmp_path, capture_output=True).stdout.decode()
     assert tuple(printed.split("|")[:-1]) == symbols
-    info, _ = run_module(javascript.module(network, tokens=True), [], tmp_path)
+    info, _ = run_module(javascript.written(network, Options("net", tokens=True)), [], tmp_path)
     assert (tuple(info["symbols"]), info["name"]) == (symbols, "a title */ with\\")
 
 
@@ -242,7 +244,7 @@ def test_more_steps_than_a_table_has_are_refused(tmp_path):
     assert len(built.steps(x[:most])) == most
     with pytest.raises(AssertionError):
         built.steps(x[: most + 1])
-    _, answers = run_module(javascript.module(network, tokens=False), [x[:most], x], tmp_path)
+    _, answers = run_module(javascript.written(network, Options("net")), [x[:most], x], tmp_path)
     assert answers[1] == f"RangeError: the network can read {most} steps"
 
 
@@ -251,5 +253,5 @@ def test_files_are_short_and_need_nothing_else():
     source = c.written(network, Options("net", tokens=True))
     assert re.findall(r"#include .*", source) == ["#include <math.h>"]
     assert not re.search(r"malloc|double|memcpy", source)
-    text = javascript.module(network, tokens=True)
+    text = javascript.written(network, Options("net", tokens=True))
     assert len(text) < 25_000 and "import" not in text

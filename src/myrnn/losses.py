@@ -43,6 +43,8 @@ HUBER = "huber"
 
 # The targets that each loss is for; the first loss of a kind is its default. User-defined losses take any targets.
 _FOR = {CROSS_ENTROPY: CLASS, SIGMOID_CROSS_ENTROPY: SEVERAL, MEAN_SQUARED_ERROR: NUMBERS, HUBER: NUMBERS}
+SHIPPED = tuple(_FOR)
+"""The names of the losses here."""
 
 
 @register("loss", CROSS_ENTROPY)

@@ -77,6 +77,8 @@ def whole(buffer: Buffer) -> Place:
 T, R, STEPS, SEQUENCES, TOTAL = map(Name, ("t", "r", "steps", "sequences", "total"))
 BEGIN, MEMBER, MEMBERS, OFFSETS, START, LINED = map(Name, ("begin", "member", "members", "offsets", "start", "lined"))
 TOKENS, FEATURES, LABELS, TARGETS = map(Name, ("tokens", "features", "labels", "targets"))
+# The only token that a step reads, and the only label of a sequence.
+TOKEN, LABEL = map(Name, ("token", "label"))
 STREAMS, CARRIED = map(Name, ("streams", "carried"))
 X, SOURCE, PLACE, LENGTH, DONE, LEFT = map(Name, ("x", "source", "place", "length", "done", "left"))
 ROW, AFTER, ACTIVE, BEGUN = map(Name, ("row", "after", "active", "begun"))

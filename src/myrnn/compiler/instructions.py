@@ -176,7 +176,7 @@ class CrossEntropy:
     logits: Address
     classes: Size
     clear: Size  # so many numbers, if the row has no weight
-    row: Name  # the row of labels and weights
+    row: Number  # of labels and weights
 
 
 @dataclass(frozen=True)
@@ -189,7 +189,7 @@ class AddLoss:
     values: Address
     out: Address
     what: str  # the kind of targets, as in `TargetKind`
-    row: Name
+    row: Number
 
 
 @dataclass(frozen=True)
@@ -255,6 +255,11 @@ class Phase:
 
     title: str
     body: tuple[Instruction, ...]
+
+
+def buffers_in(phases: Iterable[Phase]) -> list[Buffer]:
+    """Return the buffers that phases read or write, in order."""
+    return list(dict.fromkeys(part.buffer for part in elements(tuple(phases)) if isinstance(part, Address)))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,19 +11,21 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from myrnn.compiler.addresses import Buffer, Name, Number
+from myrnn.compiler.addresses import Buffer, Number
 from myrnn.compiler.carry import MOST_STEPS, carried_of, counts_steps, going_on
 from myrnn.compiler.derive import WEIGHTS, Hoisted, ProgramKind, differentiate, hoist
-from myrnn.compiler.forms import BEGIN, MEMBER, STEPS, STREAMS, TOKENS
+from myrnn.compiler.forms import BEGIN, LABEL, LABELS, MEMBER, STEPS, STREAMS, TOKEN, TOKENS
 from myrnn.compiler.graph import Node, evaluate, leaves_of, substitutions, topological
-from myrnn.compiler.instructions import Phase, Schedule
+from myrnn.compiler.instructions import Phase, Schedule, buffers_in
 from myrnn.compiler.leaves import Constant, Derived, Drawn, Floats, Leaf, Parameter, ParameterRows, StepTable
 from myrnn.compiler.loops import Recurrence
-from myrnn.compiler.plan import plan, shape_by_products
+from myrnn.compiler.loss import LossGraph
+from myrnn.compiler.plan import Parameters, plan, shape_by_products
 from myrnn.compiler.program import UNSEEN
 from myrnn.compiler.schedule import HAND_ON, READOUT, schedule
 from myrnn.compiler.specialize import needed, specialized
 from myrnn.compiler.streams import Carried
+from myrnn.errors import CompileError
 
 
 @dataclass(frozen=True)
@@ -31,8 +33,8 @@ class Portable:
     """The instructions of a compact program, and the weights that it reads."""
 
     schedule: Schedule
-    # The numbers of the parameters, in their order, flat.
-    weights: tuple[Floats, ...]
+    # The numbers of the parameters, in their order, flat; None if its caller gives them.
+    weights: tuple[Floats, ...] | None
 
     @property
     def recurrence(self) -> Recurrence:
@@ -56,20 +58,13 @@ class Portable:
         constants = {buffer: node.numbers for node, buffer in self.schedule.constants.items()}
         found = {}
         for buffer in buffers:
-            if buffer.array == "p":
-                found[buffer] = self._weight(buffer)
+            if buffer.array == "p" and self.weights is not None:
+                found[buffer] = _part_of(self.weights, self.schedule.plan.parameters, buffer)
             elif buffer in self.schedule.tables:
                 found[buffer] = self._table(self.schedule.tables[buffer])
             elif buffer in constants:
                 found[buffer] = constants[buffer]
         return found
-
-    def _weight(self, buffer: Buffer) -> Floats:
-        for number, layout in self.schedule.plan.parameters.layouts.items():
-            if layout.at <= buffer.begin < layout.at + layout.size:
-                begin = buffer.begin - layout.at
-                return self.weights[number][begin : begin + buffer.lines * buffer.columns]
-        return np.zeros(0, dtype=np.float32)
 
     def _table(self, table: StepTable) -> Floats:
         numbers = np.zeros((self._known_rows + UNSEEN, table.size), dtype=np.float32)
@@ -101,7 +96,11 @@ class SequenceProgram:
     phases: tuple[Phase, ...]
 
 
-def step_program(recurrence: Recurrence, weights: Sequence[Floats], *, tokens: bool) -> StepProgram:
+Weights = Sequence[Floats] | None
+"""The weights of a program, or None if they are given when it runs, because they change."""
+
+
+def step_program(recurrence: Recurrence, weights: Weights, *, tokens: bool) -> StepProgram:
     """Return the program for a step; raises CompileError if the model does not read forward alone."""
     program = portable(recurrence, weights, ProgramKind(tokens, carried=True, learns=False))
     phases = program.schedule.phases
@@ -112,25 +111,45 @@ def step_program(recurrence: Recurrence, weights: Sequence[Floats], *, tokens: b
     return StepProgram(program, needed(step, outputs), None if recurrence.per_step else needed(begun, outputs))
 
 
-def sequence_program(recurrence: Recurrence, weights: Sequence[Floats], *, tokens: bool) -> SequenceProgram:
+def sequence_program(recurrence: Recurrence, weights: Weights, *, tokens: bool) -> SequenceProgram:
     """Return the program for a whole sequence."""
     program = portable(recurrence, weights, ProgramKind(tokens, learns=False))
     phases = specialized(program.schedule.phases, {BEGIN.text: 0, MEMBER.text: 0})
     return SequenceProgram(program, needed(phases, {program.schedule.interface.logits}))
 
 
-TOKEN = Name("token")
-"""The only token that a step reads."""
+def learning_program(recurrence: Recurrence, loss: LossGraph | None, *, tokens: bool) -> SequenceProgram:
+    """Return the program for the loss of a whole sequence, and its gradients by the weights.
+
+    Without a loss, it is softmax cross-entropy. Raises CompileError if the model draws random numbers.
+    """
+    if recurrence.draws:
+        kinds = " and ".join(sorted({drawn.draw.kind for drawn in recurrence.draws}))
+        raise CompileError(f"the model draws random numbers when it trains ({kinds}), which exported training does not")
+    program = portable(recurrence, None, ProgramKind(tokens, loss=loss))
+    known: dict[str, Number] = {BEGIN.text: 0, MEMBER.text: 0}
+    phases = specialized(program.schedule.phases, known if recurrence.per_step else {**known, LABELS.text: LABEL})
+    return SequenceProgram(program, needed(phases, {b for b in buffers_in(phases) if b.array == "g"}))
 
 
-def portable(recurrence: Recurrence, weights: Sequence[Floats], kind: ProgramKind) -> Portable:
+def portable(recurrence: Recurrence, weights: Weights, kind: ProgramKind) -> Portable:
     """Return the program of a kind; one that does not learn draws no random numbers."""
     if not kind.learns:
-        recurrence, weights = with_fixed_weights(_without_draws(recurrence), weights)
+        recurrence = _without_draws(recurrence)
+    if weights is not None:
+        recurrence, weights = with_fixed_weights(recurrence, weights)
     if kind.carried:
         recurrence = going_on(recurrence)
     derivative = replace(differentiate(hoist(recurrence)), kind=kind._replace(compact=True))
-    return Portable(schedule(plan(derivative)), tuple(w.reshape(-1) for w in weights))
+    return Portable(schedule(plan(derivative)), None if weights is None else tuple(w.reshape(-1) for w in weights))
+
+
+def _part_of(weights: Sequence[Floats], parameters: Parameters, buffer: Buffer) -> Floats:
+    for number, layout in parameters.layouts.items():
+        if layout.at <= buffer.begin < layout.at + layout.size:
+            begin = buffer.begin - layout.at
+            return weights[number][begin : begin + buffer.lines * buffer.columns]
+    return np.zeros(0, dtype=np.float32)
 
 
 def _without_draws(recurrence: Recurrence) -> Recurrence:

@@ -12,8 +12,12 @@ from typing import Any
 from myrnn.compiler.addresses import Address, Buffer, Infix, Item, Name, Number, Size
 from myrnn.compiler.graph import Node
 from myrnn.compiler.instructions import (
+    AddLoss,
+    AddPenalty,
+    ClearGradients,
     Comment,
     Conditional,
+    CrossEntropy,
     Define,
     Elementwise,
     For,
@@ -134,6 +138,8 @@ def _needed(body: Iterable[Instruction], read: Set[Buffer]) -> Iterator[Instruct
             case For() | If():
                 instruction = replace(instruction, body=tuple(_needed(instruction.body, read)))
                 is_needed = bool(instruction.body)
+            case ClearGradients() | CrossEntropy() | AddLoss() | AddPenalty():
+                is_needed = True
             case Elementwise():
                 instruction = _with_stores(instruction, [s for s in instruction.stores if s.address.buffer in read])
                 is_needed = bool(instruction.stores)

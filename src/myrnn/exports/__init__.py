@@ -58,8 +58,8 @@ class Format:
 
 FORMATS = {
     ".onnx": Format("onnx", ("tokens", "batched")),
-    ".c": Format("c", ("tokens",)),
-    ".js": Format("javascript", ("tokens",)),
+    ".c": Format("c", ("tokens", "training")),
+    ".js": Format("javascript", ("tokens", "training")),
     ".html": Format("page", ("tokens",)),
 }
 """The formats by the ending of the file."""

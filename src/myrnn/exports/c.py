@@ -1,158 +1,261 @@
-"""A network as one file of C99: its weights are constants, and it allocates nothing."""
+"""A network as one file of C99: its weights are constants, and it allocates nothing.
+
+With training, the weights are an array of the caller, who also has the gradients and the optimizer's memory.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import accumulate
 
+from myrnn.compiler.addresses import Buffer
 from myrnn.compiler.buffers import Names
 from myrnn.compiler.carry import can_be_carried
 from myrnn.compiler.instructions import Phase
-from myrnn.compiler.portable import SequenceProgram, StepProgram, sequence_program, step_program
+from myrnn.compiler.portable import (
+    Portable,
+    SequenceProgram,
+    StepProgram,
+    learning_program,
+    sequence_program,
+    step_program,
+)
 from myrnn.compiler.render.arrays import Amount, Arrays, arrays_of
 from myrnn.compiler.render.c import C
 from myrnn.compiler.render.curly import Text, Writer, functions_of, in_comment, listed, runtime
 from myrnn.exports import Options
+from myrnn.exports.learning import Learning, learning_of, weight_numbers
 from myrnn.exports.network import Network
 
-# The arguments and variables of the functions.
-_OWN = "net token tokens features steps work logits carried i j r t x done left place source".split()
-_PUBLIC = "start step logits run work classes symbols".split()
+# The arguments and variables of the functions, and what follows the name of the file in public names.
+_OWN = """
+net token tokens features steps work logits carried weights gradients moments label labels targets loss share rate
+iteration i j k r t x done left place source
+""".split()
+_PUBLIC = "start step logits run work classes symbols trained first_weights gradients learning_work sgd adam".split()
 # Indices are of the type int.
 _LARGEST = 2**31 - 1
 
 
 def written(network: Network, options: Options) -> str:
     """Return the text of the file."""
-    return _File(network, options.name, options.tokens).text()
+    return _File(network, options).text()
 
 
 class _File:
     """The parts of the file."""
 
-    def __init__(self, network: Network, name: str, tokens: bool) -> None:
-        self._network, self._name, self._upper = network, name, name.upper()
-        self._tokens, self._read = tokens, "token" if tokens else "features"
-        self._names = Names({*C.reserved, *_OWN, *(f"{name}_{other}" for other in (*_PUBLIC, *functions_of(C)))})
-        self._code = Text(C, self._names, f"{name}_")
+    def __init__(self, network: Network, options: Options) -> None:
+        self._network, self._name, self._upper = network, options.name, options.name.upper()
+        self._tokens, self._trains = options.tokens, options.training
+        self._names = Names({*C.reserved, *_OWN, *(f"{self._name}_{other}" for other in (*_PUBLIC, *functions_of(C)))})
+        self._code = Text(C, self._names, f"{self._name}_")
+        # Definitions of arrays that never change, and how to use the file.
+        self._constants: list[str] = []
+        self._use: list[str] = []
 
     def text(self) -> str:
         """Return the whole file."""
-        recurrence, weights = self._network.compiled.recurrence, self._network.weights
+        recurrence, weights = self._network.compiled.recurrence, None if self._trains else self._network.weights
         if can_be_carried(recurrence):
-            arrays, use, parts = self._by_steps(step_program(recurrence, weights, tokens=self._tokens))
+            parts = self._by_steps(step_program(recurrence, weights, tokens=self._tokens))
         else:
-            arrays, use, parts = self._by_sequences(sequence_program(recurrence, weights, tokens=self._tokens))
-        constants = [
-            *(_constant("float", arrays.names[b], map(C.literal, n.tolist())) for b, n in arrays.numbers.items()),
-            *(_constant("int", name, map(str, indices)) for name, indices in self._code.indices.items()),
-        ]
-        blocks = [self._head(use), "#include <math.h>", self._sizes(), *constants, *runtime(self._code), *parts]
-        return "\n\n".join(block for block in blocks if block) + "\n"
+            parts = self._by_sequences(sequence_program(recurrence, weights, tokens=self._tokens))
+        if self._trains:
+            learning = learning_of(self._network)
+            program = learning_program(recurrence, learning.loss, tokens=self._tokens)
+            parts += self._learning(program, learning)
+        indices = [_constant("int", name, map(str, numbers)) for name, numbers in self._code.indices.items()]
+        head = [self._head(), "#include <math.h>", self._sizes()]
+        return "\n\n".join([*head, *self._constants, *indices, *runtime(self._code), *parts]) + "\n"
 
     # Programs --------------------------------------------------------------------------------------------------------
 
-    def _by_steps(self, program: StepProgram) -> tuple[Arrays, str, list[str]]:
-        name, logits = self._name, program.program.schedule.interface.logits
-        given = {logits: "net->logits" if program.logits is None else "logits"}
+    def _by_steps(self, program: StepProgram) -> list[str]:
+        name, outputs, carried = self._name, self._network.dim_output, program.carried
+        logits, is_kept = program.program.schedule.interface.logits, program.logits is None
         phases = [*program.step, *(program.logits or ())]
-        arrays = arrays_of(program.program, phases, given, self._names, f"{name}_")
-        carried, outputs = program.carried, self._network.dim_output
-        members = [f"    float carried[{carried.width}]; /* {self._layout(program)} */"]
-        if program.logits is None:
-            members.append(f"    float logits[{outputs}];")
-        checks = [f"token < 0 || token >= {self._upper}_INPUTS"] if self._tokens else []
-        if (most := program.program.most_steps) is not None:
-            checks.append(f"net->carried[{carried.steps}] >= {C.literal(most)}")
-        step = self._function(
-            f"int {name}_step(struct {name} *net, {self._argument})",
-            "Reads one step. Returns 0; or 1, and changes nothing, if the token is none or the steps are too many."
-            if checks
-            else "Reads one step. Returns 0.",
-            [*_unless(checks), "float *const carried = net->carried;", *_locals(arrays, program.step, 1)],
-            Writer(self._code, program.program.schedule, arrays.names).phases(program.step),
-            "return 0;",
-        )
-        if program.logits is None:
-            body = [f"    for (int k = 0; k < {outputs}; k++) logits[k] = net->logits[k];"]
-            lines: list[str] = []
-        else:
-            lines = ["const float *const carried = net->carried;", *_locals(arrays, program.logits, 0)]
-            body = Writer(self._code, program.program.schedule, arrays.names).phases(program.logits)
-        numbers = ["carried", *(["logits"] if program.logits is None else [])]
-        sizes = [carried.width, outputs]
-        start = "\n".join(
-            f"    for (int i = 0; i < {size}; i++) net->{one}[i] = 0.0f;"
-            for one, size in zip(numbers, sizes, strict=False)
-        )
-        parts = [
-            f"/* What the network knows of the steps so far. */\nstruct {name} {{\n" + "\n".join(members) + "\n};",
-            f"/* Begins a sequence. */\nvoid {name}_start(struct {name} *net) {{\n{start}\n}}",
-            step,
-            self._function(
-                f"void {name}_logits(const struct {name} *net, float *logits)",
-                f"Writes the {outputs} {self._outputs} after the steps so far.",
-                lines,
-                body,
-            ),
+        arrays = self._arrays(program.program, phases, {logits: "net->logits" if is_kept else "logits"})
+        members = [
+            *(["const float *weights;"] if self._trains else []),
+            f"float carried[{carried.width}]; /* {self._layout(program)} */",
+            *([f"float logits[{outputs}];"] if is_kept else []),
         ]
-        use = [
+        clear = {"carried": carried.width, **({"logits": outputs} if is_kept else {})}
+        begin = [
+            *(["net->weights = weights;"] if self._trains else []),
+            *(f"for (int i = 0; i < {size}; i++) net->{array}[i] = 0.0f;" for array, size in clear.items()),
+        ]
+        checks = [f"token < 0 || token >= {self._upper}_INPUTS"] if self._tokens else []
+        if (most := self._most_steps(program.program)) is not None:
+            checks.append(f"net->carried[{carried.steps}] >= {C.literal(most)}")
+        step = [
+            *([f"if ({' || '.join(checks)}) return 1;"] if checks else []),
+            "float *const carried = net->carried;",
+            *_parts_of("net->weights", arrays, program.step),
+            *_locals(arrays, program.step, 1),
+            *self._code_of(program.program, arrays, program.step),
+            "return 0;",
+        ]
+        read = [f"for (int k = 0; k < {outputs}; k++) logits[k] = net->logits[k];"]
+        if program.logits is not None:
+            read = [
+                "const float *const carried = net->carried;",
+                *_parts_of("net->weights", arrays, program.logits),
+                *_locals(arrays, program.logits, 0),
+                *self._code_of(program.program, arrays, program.logits),
+            ]
+        weights = ", const float *weights" if self._trains else ""
+        argument = "int token" if self._tokens else "const float *features"
+        what = "Reads one step. Returns 0"
+        refused = " or ".join([*(["an unknown token"] if self._tokens else []), *(["too many steps"] if most else [])])
+        what += f"; or 1, and changes nothing, for {refused}." if refused else "."
+        self._use += [
             f"struct {name} net;",
-            f"{name}_start(&net);",
-            f"{name}_step(&net, {self._read}); // for every step",
+            f"{name}_start(&net{', weights' if self._trains else ''});",
+            f"{name}_step(&net, {argument.split()[-1].strip('*')}); // for every step",
             f"float logits[{self._upper}_OUTPUTS];",
             f"{name}_logits(&net, logits);",
         ]
-        return arrays, "\n".join(use), parts
-
-    def _by_sequences(self, program: SequenceProgram) -> tuple[Arrays, str, list[str]]:
-        name, given = self._name, {program.program.schedule.interface.logits: "logits"}
-        arrays = arrays_of(program.program, program.phases, given, self._names, f"{name}_")
-        memory = arrays.of(program.phases)
-        amounts = [arrays.memory[buffer] for buffer in memory]
-        total = sum(amounts, start=Amount(0))
-        widest = max([total.each_step, self._network.dim_output, self._network.dim_input])
-        most = min((_LARGEST - total.fixed) // max(1, widest), program.program.most_steps or _LARGEST)
-        begins = accumulate(amounts, initial=Amount(0))
-        pointers = [
-            f"float *const {arrays.names[buffer]} = work + {_amount(begin)};"
-            for buffer, begin in zip(memory, begins, strict=False)
-        ]
-        checks = ["steps < 1", f"steps > {self._upper}_MOST_STEPS"]
-        lines = [*_unless([" || ".join(checks)])]
-        if self._tokens:
-            lines += [
-                "for (int i = 0; i < steps; i++)",
-                f"    if (tokens[i] < 0 || tokens[i] >= {self._upper}_INPUTS) return 1;",
-            ]
-        source = "const int *tokens" if self._tokens else "const float *features"
-        rows = f"steps rows of {self._network.dim_output}" if self._network.per_step else f"{self._network.dim_output}"
-        parts = [
-            f"#define {self._upper}_MOST_STEPS {most}",
-            f"/* Returns how many numbers {name}_run needs for its work. */\n"
-            f"int {name}_work(int steps) {{\n    return {_amount(total)};\n}}",
-            self._function(
-                f"int {name}_run({source}, int steps, float *work, float *logits)",
-                f"Reads a whole sequence, and writes its {rows} {self._outputs}. Returns 0; or 1, and writes nothing, "
-                "for no steps, too many, or an unknown token.",
-                [*lines, *pointers],
-                Writer(self._code, program.program.schedule, arrays.names).phases(program.phases),
-                "return 0;",
+        struct = "\n".join(["{", *(f"    {member}" for member in members), "};"])
+        return [
+            f"/* What the network knows of the steps so far. */\nstruct {name} {struct}",
+            _function("Begins a sequence.", f"void {name}_start(struct {name} *net{weights})", begin),
+            _function(what, f"int {name}_step(struct {name} *net, {argument})", step),
+            _function(
+                f"Writes the {outputs} {self._outputs} after the steps so far.",
+                f"void {name}_logits(const struct {name} *net, float *logits)",
+                read,
             ),
         ]
-        use = f"{name}_run({self._read}, steps, work, logits); // work has {name}_work(steps) numbers"
-        return arrays, use, parts
+
+    def _by_sequences(self, program: SequenceProgram) -> list[str]:
+        name, per_step = self._name, self._network.per_step
+        arrays = self._arrays(program.program, program.phases, {program.program.schedule.interface.logits: "logits"})
+        weights = "const float *weights, " if self._trains else ""
+        rows = f"steps rows of {self._network.dim_output}" if per_step else f"{self._network.dim_output}"
+        self._use += [
+            f"{name}_run({'weights, ' if self._trains else ''}{self._sequence.split('*')[1]}, steps, work, logits); "
+            f"// work has {name}_work(steps) numbers"
+        ]
+        run = [
+            *self._checks("MOST_STEPS", "return 1;"),
+            *_parts_of("weights", arrays, program.phases),
+            *_pointers(arrays, program.phases),
+            *self._code_of(program.program, arrays, program.phases),
+            "return 0;",
+        ]
+        return [
+            *self._work("work", "MOST_STEPS", program, arrays, f"{name}_run"),
+            _function(
+                f"Reads a whole sequence, and writes its {rows} {self._outputs}. Returns 0; or 1, and writes nothing, "
+                "for no steps, too many, or an unknown token.",
+                f"int {name}_run({weights}{self._sequence}, int steps, float *work, float *logits)",
+                run,
+            ),
+        ]
+
+    def _learning(self, program: SequenceProgram, learning: Learning) -> list[str]:
+        name, count = self._name, program.program.schedule.plan.parameters.size
+        arrays = self._arrays(program.program, program.phases, {})
+        numbers = weight_numbers(self._network, program.program.schedule.plan.parameters)
+        self._constants.append(_constant("float", f"{name}_trained", map(C.literal, numbers.tolist())))
+        times = program.program.schedule.interface.penalty_times
+        target = learning.argument(per_step=self._network.per_step)
+        checks = self._checks("MOST_LEARNING_STEPS", "return NAN;")
+        if learning.loss is None:
+            unknown = f"< 0 || {{0}} >= {self._upper}_OUTPUTS"
+            if self._network.per_step:
+                checks += [
+                    "for (int i = 0; i < steps; i++)",
+                    f"    if (labels[i] {unknown.format('labels[i]')}) return NAN;",
+                ]
+            else:
+                checks.append(f"if (label {unknown.format('label')}) return NAN;")
+        learn = [
+            *checks,
+            *_parts_of("weights", arrays, program.phases),
+            *_pointers(arrays, program.phases),
+            f"const float share = {'1.0f / (float)steps' if self._network.per_step else '1.0f'};",
+            "float loss = 0.0f;",
+            *([f"{arrays.names[times]}[0] = 1.0f;"] if times is not None else []),
+            *self._code_of(program.program, arrays, program.phases),
+            "return loss;",
+        ]
+        self._use += [
+            "",
+            "Training, one sequence at a time:",
+            f"float weights[{self._upper}_WEIGHTS], gradients[{self._upper}_WEIGHTS];",
+            f"{name}_first_weights(weights);",
+            f"float loss = {name}_gradients(weights, {self._sequence.split('*')[1]}, steps, "
+            f"{target.split()[-1].strip('*')}, work, gradients);",
+            f"{name}_sgd(weights, gradients, 0.01f); // work has {name}_learning_work(steps) numbers",
+        ]
+        return [
+            f"#define {self._upper}_WEIGHTS {count}",
+            _function(
+                "Writes the weights that the network was exported with.",
+                f"void {name}_first_weights(float *weights)",
+                [f"for (int i = 0; i < {count}; i++) weights[i] = {name}_trained[i];"],
+            ),
+            *self._work("learning_work", "MOST_LEARNING_STEPS", program, arrays, f"{name}_gradients"),
+            _function(
+                f"Returns the loss of a whole sequence, {learning.name}, and writes its gradients by all weights. "
+                "Returns NAN, and writes nothing, for no steps, too many, or a token or label that there is not.",
+                f"float {name}_gradients(const float *weights, {self._sequence}, int steps, "
+                f"{target}, float *work, float *gradients)",
+                learn,
+            ),
+            _SGD.replace("NAME", name).replace("COUNT", str(count)),
+            _ADAM.replace("NAME", name).replace("COUNT", str(count)),
+        ]
 
     # Parts -----------------------------------------------------------------------------------------------------------
 
     @property
-    def _argument(self) -> str:
-        return "int token" if self._tokens else "const float *features"
+    def _sequence(self) -> str:
+        return "const int *tokens" if self._tokens else "const float *features"
 
     @property
     def _outputs(self) -> str:
         return "logits" if self._network.classes else "numbers"
+
+    def _most_steps(self, program: Portable) -> int | None:
+        return self._network.known_steps or program.most_steps
+
+    def _arrays(self, program: Portable, phases: Sequence[Phase], given: Mapping[Buffer, str]) -> Arrays:
+        arrays = arrays_of(program, phases, given, self._names, Names(self._names.used), f"{self._name}_")
+        for buffer, numbers in arrays.numbers.items():
+            self._constants.append(_constant("float", arrays.names[buffer], map(C.literal, numbers.tolist())))
+        return arrays
+
+    def _code_of(self, program: Portable, arrays: Arrays, phases: Sequence[Phase]) -> list[str]:
+        return Writer(self._code, program.schedule, arrays.names).phases(phases)
+
+    def _checks(self, most: str, refuse: str) -> list[str]:
+        """Return what refuses a sequence that cannot be read."""
+        lines = [f"if (steps < 1 || steps > {self._upper}_{most}) {refuse}"]
+        if self._tokens:
+            lines += [
+                "for (int i = 0; i < steps; i++)",
+                f"    if (tokens[i] < 0 || tokens[i] >= {self._upper}_INPUTS) {refuse}",
+            ]
+        return lines
+
+    def _work(self, name: str, most: str, program: SequenceProgram, arrays: Arrays, function: str) -> list[str]:
+        """Return the most steps of a function, and how much memory it needs."""
+        total = sum((arrays.memory[buffer] for buffer in arrays.memory_of(program.phases)), start=Amount(0))
+        widest = max(total.each_step, self._network.dim_output, self._network.dim_input)
+        steps = min((_LARGEST - total.fixed) // widest, self._most_steps(program.program) or _LARGEST)
+        return [
+            f"#define {self._upper}_{most} {steps}",
+            _function(
+                f"Returns how many numbers {function} needs for its work.",
+                f"int {self._name}_{name}(int steps)",
+                [f"return {_amount(total)};"],
+            ),
+        ]
 
     def _layout(self, program: StepProgram) -> str:
         """Return where the states are in the numbers that are carried."""
@@ -160,35 +263,47 @@ class _File:
         states = (f"{name} from {at} on" for name, at in zip(names, carried.places, strict=True))
         return in_comment(", ".join((*states, f"the number of steps at {carried.steps}")))
 
-    def _head(self, use: str) -> str:
-        network = self._network
-        parts = [network.title, network.equations, f"How to use it:\n{use}"]
-        lines = in_comment("\n\n".join(parts)).split("\n")
+    def _head(self) -> str:
+        use = "\n".join(["How to use it:", *self._use])
+        lines = in_comment("\n\n".join([self._network.title, self._network.equations, use])).split("\n")
         return "/* " + "\n".join(f"   {line}".rstrip() for line in lines).strip() + "\n*/"
 
     def _sizes(self) -> str:
         network, upper = self._network, self._upper
         lines = [f"#define {upper}_INPUTS {network.dim_input}", f"#define {upper}_OUTPUTS {network.dim_output}"]
-        if network.classes:
-            lines.append(_texts(f"{self._name}_classes", network.classes))
-        if network.symbols:
-            lines.append(_texts(f"{self._name}_symbols", network.symbols))
+        texts = {"classes": network.classes, "symbols": network.symbols or ()}
+        lines += [_texts(f"{self._name}_{what}", names) for what, names in texts.items() if names]
         return "\n".join(lines)
 
-    def _function(self, head: str, what: str, before: Sequence[str], body: Sequence[str], end: str = "") -> str:
-        used = {word for line in (*before, *body) for word in re.findall(r"\w+", line)}
-        arguments = re.findall(r"(\w+)[,)]", head[head.index("(") :])
-        unused = [f"(void){argument};" for argument in arguments if argument not in used]
-        lines = [*(f"    {line}" for line in (*unused, *before)), *body, *([f"    {end}"] if end else [])]
-        return "\n".join((f"/* {what} */", f"{head} {{", *lines, "}"))
+
+# Lines ----------------------------------------------------------------------------------------------------------------
 
 
-def _unless(checks: Sequence[str]) -> list[str]:
-    return [f"if ({' || '.join(checks)}) return 1;"] if checks else []
+def _function(what: str, head: str, lines: Iterable[str]) -> str:
+    """Return a function; arguments that it does not read are named, so that no compiler warns of them."""
+    body = [line if line.startswith("    ") else f"    {line}" for line in lines]
+    used = {word for line in body for word in re.findall(r"\w+", line)}
+    arguments = re.findall(r"(\w+)[,)]", head[head.index("(") :])
+    unused = [f"    (void){argument};" for argument in arguments if argument not in used]
+    return "\n".join((f"/* {what} */", f"{head} {{", *unused, *body, "}"))
 
 
 def _locals(arrays: Arrays, phases: Sequence[Phase], steps: int) -> list[str]:
-    return [f"float {arrays.names[b]}[{max(1, arrays.memory[b].of(steps))}];" for b in arrays.of(phases)]
+    return [f"float {arrays.names[b]}[{max(1, arrays.memory[b].of(steps))}];" for b in arrays.memory_of(phases)]
+
+
+def _pointers(arrays: Arrays, phases: Sequence[Phase]) -> Iterator[str]:
+    """Yield the definitions of the arrays of a function in the memory that its caller gives."""
+    memory = arrays.memory_of(phases)
+    for buffer, begin in zip(memory, accumulate((arrays.memory[b] for b in memory), initial=Amount(0)), strict=False):
+        yield f"float *const {arrays.names[buffer]} = work + {_amount(begin)};"
+
+
+def _parts_of(weights: str, arrays: Arrays, phases: Sequence[Phase]) -> Iterator[str]:
+    """Yield the definitions of single weights and gradients, as parts of the arrays of all."""
+    for buffer in arrays.weights_of(phases):
+        kind, whole = ("float", "gradients") if buffer.array == "g" else ("const float", weights)
+        yield f"{kind} *const {arrays.names[buffer]} = {whole} + {buffer.begin};"
 
 
 def _amount(amount: Amount) -> str:
@@ -209,3 +324,26 @@ def _string(text: str) -> str:
     """Return a string literal: bytes that are not plain letters in octal, which ends after three digits."""
     plain = (chr(b) if 32 <= b < 127 and chr(b) not in '"\\?' else f"\\{b:03o}" for b in text.encode())
     return f'"{"".join(plain)}"'
+
+
+_SGD = """
+/* Does a step of stochastic gradient descent. */
+void NAME_sgd(float *weights, const float *gradients, float rate) {
+    for (int i = 0; i < COUNT; i++) weights[i] -= rate * gradients[i];
+}
+""".strip()
+
+_ADAM = """
+/* Does a step of Adam (Kingma and Ba, 2015); moments has two numbers for each weight, which are zero before the first
+   iteration, and iterations are counted from 1. */
+void NAME_adam(float *weights, const float *gradients, float *moments, int iteration, float rate) {
+    const float first = (float)(1.0 / (1.0 - pow(0.9, iteration)));
+    const float second = (float)(1.0 / (1.0 - pow(0.999, iteration)));
+    float *const means = moments, *const squares = moments + COUNT;
+    for (int i = 0; i < COUNT; i++) {
+        means[i] = 0.9f * means[i] + 0.1f * gradients[i];
+        squares[i] = 0.999f * squares[i] + 0.001f * (gradients[i] * gradients[i]);
+        weights[i] -= rate * first * means[i] / (sqrtf(second * squares[i]) + 1e-8f);
+    }
+}
+""".strip()

@@ -1,75 +1,87 @@
-"""A network as a JavaScript module without dependencies."""
+"""A network as a JavaScript module without dependencies.
+
+With training, functions take the weights; without them, they use those that the network was exported with.
+"""
 
 from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from myrnn.compiler.addresses import Buffer
 from myrnn.compiler.buffers import Names
 from myrnn.compiler.carry import can_be_carried
 from myrnn.compiler.instructions import Phase
 from myrnn.compiler.leaves import Floats
-from myrnn.compiler.portable import SequenceProgram, StepProgram, sequence_program, step_program
+from myrnn.compiler.portable import (
+    Portable,
+    SequenceProgram,
+    StepProgram,
+    learning_program,
+    sequence_program,
+    step_program,
+)
 from myrnn.compiler.render.arrays import Amount, Arrays, arrays_of
 from myrnn.compiler.render.curly import Text, Writer, functions_of, in_comment, listed, runtime
 from myrnn.compiler.render.javascript import JAVASCRIPT
 from myrnn.exports import Options
+from myrnn.exports.learning import Learning, learning_of, weight_numbers
 from myrnn.exports.network import Network
 
-# The names that the module and its functions have.
+# The names of the module and the variables of its functions.
 _OWN = """
-info start step states logits run state carried token tokens features steps numbers check i j r t x xs found done left
-place source decode row rows floats
+info start step states logits run gradients firstWeights trained sgd adam check checkTarget floats flat
+state carried token tokens features label labels target targets steps weights found loss share moments iteration rate
+i j r t x xs done left place source
 """.split()
 
 
 def written(network: Network, options: Options) -> str:
     """Return the text of the module."""
-    return module(network, tokens=options.tokens)
-
-
-def module(network: Network, *, tokens: bool) -> str:
-    """Return the text of a module for tokens, or for rows of numbers."""
-    return _Module(network, tokens).text()
+    return _Module(network, options).text()
 
 
 class _Module:
     """The parts of the module."""
 
-    def __init__(self, network: Network, tokens: bool) -> None:
-        self._network, self._tokens = network, tokens
+    def __init__(self, network: Network, options: Options) -> None:
+        self._network, self._tokens, self._trains = network, options.tokens, options.training
         self._names = Names({*JAVASCRIPT.reserved, *_OWN, *functions_of(JAVASCRIPT)})
         self._code = Text(JAVASCRIPT, self._names)
+        # Definitions of arrays that never change, and how to use the module.
+        self._constants: list[str] = []
+        self._use: list[str] = []
 
     def text(self) -> str:
         """Return the whole module."""
-        network = self._network
-        recurrence, is_forward = network.compiled.recurrence, can_be_carried(network.compiled.recurrence)
-        if is_forward:
-            program = step_program(recurrence, network.weights, tokens=self._tokens)
-            arrays, functions = self._by_steps(program)
-            most = program.program.most_steps
+        recurrence, weights = self._network.compiled.recurrence, None if self._trains else self._network.weights
+        if is_forward := can_be_carried(recurrence):
+            step = step_program(recurrence, weights, tokens=self._tokens)
+            parts, most = self._by_steps(step), self._most_steps(step.program)
         else:
-            whole = sequence_program(recurrence, network.weights, tokens=self._tokens)
-            arrays, functions = self._by_sequences(whole)
-            most = whole.program.most_steps
-        constants = [f"const {arrays.names[b]} = {_floats(n)};" for b, n in arrays.numbers.items()]
-        constants += [
-            f"const {name} = new Int32Array([\n{listed(map(str, indices))}\n]);"
-            for name, indices in self._code.indices.items()
+            whole = sequence_program(recurrence, weights, tokens=self._tokens)
+            parts, most = self._by_sequences(whole), self._most_steps(whole.program)
+        self._use.append("const all = run(xs); // a whole sequence")
+        if self._trains:
+            learning = learning_of(self._network)
+            parts += self._learning(learning_program(recurrence, learning.loss, tokens=self._tokens), learning)
+        indices = [
+            f"const {name} = new Int32Array([\n{listed(map(str, numbers))}\n]);"
+            for name, numbers in self._code.indices.items()
         ]
         blocks = [
-            self._head(is_forward),
+            self._head(),
             f"export const info = {json.dumps(self._info(is_forward, most), indent=4, ensure_ascii=False)};",
-            _FLOATS if arrays.numbers else "",
-            *constants,
+            *([_FLOATS] if self._constants else []),
+            *self._constants,
+            *indices,
             *runtime(self._code),
             _CHECK_TOKEN if self._tokens else _CHECK_ROW,
-            *functions,
+            *parts,
         ]
-        return "\n\n".join(block for block in blocks if block) + "\n"
+        return "\n\n".join(blocks) + "\n"
 
     def _info(self, is_forward: bool, most: int | None) -> dict[str, Any]:
         network, recurrence = self._network, self._network.compiled.recurrence
@@ -84,101 +96,201 @@ class _Module:
             "mostSteps": most,
             "states": [{"name": name, "size": size} for name, size in states],
             "classes": list(network.classes),
-            "symbols": list(network.symbols) if network.symbols is not None else None,
+            "symbols": None if network.symbols is None else list(network.symbols),
         }
 
-    def _head(self, is_forward: bool) -> str:
-        network = self._network
-        one = "a token, an integer" if self._tokens else "a row of numbers"
-        use = ["const state = start();", f"step(state, x); // for every step: {one}", "const outputs = logits(state);"]
-        use = [*(use if is_forward else []), "const all = run(xs); // a whole sequence"]
-        text = "\n\n".join([network.title, network.equations, "\n".join(["How to use it:", *use])])
-        return "/*\n" + "\n".join(f" * {line}".rstrip() for line in in_comment(text).split("\n")) + "\n */"
+    def _head(self) -> str:
+        use = "\n".join(["How to use it:", *self._use])
+        text = in_comment("\n\n".join([self._network.title, self._network.equations, use]))
+        return "/*\n" + "\n".join(f" * {line}".rstrip() for line in text.split("\n")) + "\n */"
 
     # Programs --------------------------------------------------------------------------------------------------------
 
-    def _by_steps(self, program: StepProgram) -> tuple[Arrays, list[str]]:
-        outputs = program.program.schedule.interface.logits
-        given = {outputs: "state.logits" if program.logits is None else "found"}
+    def _by_steps(self, program: StepProgram) -> list[str]:
+        logits, is_kept = program.program.schedule.interface.logits, program.logits is None
+        outputs, carried, per_step = self._network.dim_output, program.carried, self._network.per_step
         phases = [*program.step, *(program.logits or ())]
-        arrays = arrays_of(program.program, phases, given, self._names)
-        memory = [f"const {arrays.names[b]} = new Float32Array({arrays.memory[b].of(1)});" for b in arrays.of(phases)]
-        carried, recurrence = program.carried, self._network.compiled.recurrence
-        members = [f"carried: new Float32Array({carried.width})"]
-        if program.logits is None:
-            members.append(f"logits: new Float32Array({self._network.dim_output})")
-            read = ["return state.logits.slice();"]
-        else:
+        arrays = self._arrays(program.program, phases, {logits: "state.logits" if is_kept else "found"})
+        memory = [
+            f"const {arrays.names[b]} = new Float32Array({arrays.memory[b].of(1)});" for b in arrays.memory_of(phases)
+        ]
+        members = [
+            *(["weights"] if self._trains else []),
+            f"carried: new Float32Array({carried.width})",
+            *([f"logits: new Float32Array({outputs})"] if is_kept else []),
+        ]
+        read = ["return state.logits.slice();"]
+        if program.logits is not None:
             read = [
                 "const carried = state.carried;",
-                f"const found = new Float32Array({self._network.dim_output});",
-                *self._lines(program, arrays, program.logits),
+                *_parts_of("state.weights", arrays, program.logits),
+                f"const found = new Float32Array({outputs});",
+                *self._code_of(program.program, arrays, program.logits),
                 "return found;",
             ]
-        reading = "token" if self._tokens else "features"
-        checks = [f"check({reading});"]
-        if (most := program.program.most_steps) is not None:
-            message = f"the network can read {most} steps"
-            checks.append(f'if (state.carried[{carried.steps}] >= {most}) throw new RangeError("{message}");')
+        argument = "token" if self._tokens else "features"
+        step = [
+            f"check({argument});",
+            *self._refuse("state.carried[{}] >= {}", carried.steps, self._most_steps(program.program)),
+            "const carried = state.carried;",
+            *_parts_of("state.weights", arrays, program.step),
+            *self._code_of(program.program, arrays, program.step),
+        ]
+        sizes = self._network.compiled.recurrence.state_sizes
         states = ", ".join(
             f"{json.dumps(name)}: state.carried.subarray({at}, {at + size})"
-            for name, at, size in zip(
-                self._network.compiled.state_names, carried.places, recurrence.state_sizes, strict=True
-            )
+            for name, at, size in zip(self._network.compiled.state_names, carried.places, sizes, strict=True)
         )
-        step = self._lines(program, arrays, program.step)
-        return arrays, [
+        run = [
+            'if (xs.length < 1) throw new RangeError("a sequence needs at least one step");',
+            f"const state = start({'weights' if self._trains else ''});",
+            *(_EACH_STEP if per_step else _LAST_STEP),
+        ]
+        self._use += [
+            f"const state = start({'weights' if self._trains else ''});",
+            f"step(state, {argument}); // for every step",
+            "const outputs = logits(state);",
+        ]
+        return [
             "\n".join(["/* The memory of a step. */", *memory]),
-            _function("Returns the state before the first step.", "start()", [f"return {{ {', '.join(members)} }};"]),
-            _function(
-                "Reads a step; the state changes.",
-                f"step(state, {reading})",
-                [*checks, "const carried = state.carried;", *step],
-            ),
+            _function("Returns the state before the first step.", f"start({self._weights})", [_returned(members)]),
+            _function("Reads a step; the state changes.", f"step(state, {argument})", step),
             _function("Returns the outputs after the steps so far.", "logits(state)", read),
             _function("Returns the states by name.", "states(state)", [f"return {{ {states} }};"]),
-            _run_by_steps(self._network.per_step),
+            _function(f"Returns the outputs of a whole sequence{_EACH if per_step else ''}.", self._run, run),
         ]
 
-    def _by_sequences(self, program: SequenceProgram) -> tuple[Arrays, list[str]]:
-        arrays = arrays_of(
-            program.program, program.phases, {program.program.schedule.interface.logits: "found"}, self._names
-        )
+    def _by_sequences(self, program: SequenceProgram) -> list[str]:
         outputs, per_step = self._network.dim_output, self._network.per_step
-        checks = ["for (const one of xs) check(one);", "const steps = xs.length;"]
-        checks.append('if (steps < 1) throw new RangeError("a sequence needs at least one step");')
-        if (most := program.program.most_steps) is not None:
-            message = f"the network can read {most} steps"
-            checks.append(f'if (steps > {most}) throw new RangeError("{message}");')
-        rows = "Float32Array.from(xs.flatMap((row) => Array.from(row)))"
+        arrays = self._arrays(program.program, program.phases, {program.program.schedule.interface.logits: "found"})
+        rows = f"Array.from({{ length: steps }}, (_, t) => found.slice({outputs} * t, {outputs} * (t + 1)))"
         lines = [
-            *checks,
-            "const tokens = xs;" if self._tokens else f"const features = {rows};",
+            *self._read(program.program),
+            *_parts_of("weights", arrays, program.phases),
             f"const found = new Float32Array({outputs}{' * steps' if per_step else ''});",
-            *(
-                f"const {arrays.names[b]} = new Float32Array({_amount(arrays.memory[b])});"
-                for b in arrays.of(program.phases)
-            ),
-            *self._lines(program, arrays, program.phases),
-            f"return Array.from({{ length: steps }}, (_, t) => found.slice({outputs} * t, {outputs} * (t + 1)));"
-            if per_step
-            else "return found;",
+            *_memory(arrays, program.phases),
+            *self._code_of(program.program, arrays, program.phases),
+            f"return {rows if per_step else 'found'};",
         ]
-        what = "Returns the outputs of a whole sequence" + (", one array for each step." if per_step else ".")
-        return arrays, [_function(what, "run(xs)", lines)]
+        return [_function(f"Returns the outputs of a whole sequence{_EACH if per_step else ''}.", self._run, lines)]
 
-    def _lines(self, program: StepProgram | SequenceProgram, arrays: Arrays, phases: Sequence[Phase]) -> list[str]:
-        return Writer(self._code, program.program.schedule, arrays.names, depth=0).phases(phases)
+    def _learning(self, program: SequenceProgram, learning: Learning) -> list[str]:
+        per_step, size = self._network.per_step, program.program.schedule.plan.parameters.size
+        arrays = self._arrays(program.program, program.phases, {})
+        numbers = weight_numbers(self._network, program.program.schedule.plan.parameters)
+        self._constants.append(f"const trained = {_floats(numbers)};")
+        if learning.loss is None:
+            what = "a label for each step" if per_step else "a label"
+            targets = ["const labels = target;"] if per_step else ["const label = target;"]
+            count = "steps" if per_step else "1"
+            given, valid = "target" if per_step else "[target]", "Number.isInteger(k) && k >= 0 && k < info.outputs"
+            check = f"checkTarget({given}, {count}, (k) => {valid});"
+        else:
+            what = "a row of numbers for each step" if per_step else "a row of numbers"
+            targets = [f"const targets = {'flat(target)' if per_step else 'target'};"]
+            count = f"{learning.loss.width}{' * steps' if per_step else ''}"
+            given = "flat(target)" if per_step else "target"
+            check = f'checkTarget({given}, {count}, (x) => typeof x === "number");'
+        times = program.program.schedule.interface.penalty_times
+        lines = [
+            *self._read(program.program),
+            check,
+            *targets,
+            f"const gradients = new Float32Array({size});",
+            *_parts_of("weights", arrays, program.phases),
+            *_memory(arrays, program.phases),
+            f"const share = {'1 / steps' if per_step else '1'};",
+            "let loss = 0;",
+            *([f"{arrays.names[times]}[0] = 1;"] if times is not None else []),
+            *self._code_of(program.program, arrays, program.phases),
+            "return { loss, gradients };",
+        ]
+        self._use += [
+            "",
+            "Training, one sequence at a time:",
+            "const weights = firstWeights();",
+            "const { loss, gradients: found } = gradients(weights, xs, target);",
+            "sgd(weights, found, 0.01);",
+        ]
+        flat = learning.loss is not None and per_step and self._tokens
+        return [
+            *([_FLAT] if flat else []),
+            _CHECK_TARGET,
+            _function(
+                "Returns a copy of the weights that the network was exported with.",
+                "firstWeights()",
+                ["return trained.slice();"],
+            ),
+            _function(
+                f"Returns the loss of a whole sequence, {learning.name}, and its gradients by all weights; the target "
+                f"is {what}.",
+                "gradients(weights, xs, target)",
+                lines,
+            ),
+            _SGD,
+            _ADAM,
+        ]
+
+    # Parts -----------------------------------------------------------------------------------------------------------
+
+    @property
+    def _weights(self) -> str:
+        return "weights = trained" if self._trains else ""
+
+    @property
+    def _run(self) -> str:
+        return f"run(xs{', ' * self._trains}{self._weights})"
+
+    def _most_steps(self, program: Portable) -> int | None:
+        return self._network.known_steps or program.most_steps
+
+    def _arrays(self, program: Portable, phases: Sequence[Phase], given: Mapping[Buffer, str]) -> Arrays:
+        arrays = arrays_of(program, phases, given, self._names, self._names)
+        self._constants += [f"const {arrays.names[b]} = {_floats(numbers)};" for b, numbers in arrays.numbers.items()]
+        return arrays
+
+    def _code_of(self, program: Portable, arrays: Arrays, phases: Sequence[Phase]) -> list[str]:
+        return Writer(self._code, program.schedule, arrays.names).phases(phases)
+
+    def _refuse(self, condition: str, number: Any, most: int | None) -> list[str]:
+        """Return what refuses more steps than a model can read."""
+        if most is None:
+            return []
+        return [f'if ({condition.format(number, most)}) throw new RangeError("the network can read {most} steps");']
+
+    def _read(self, program: Portable) -> list[str]:
+        """Return the lines that check and read a whole sequence."""
+        return [
+            "const steps = xs.length;",
+            'if (!(steps >= 1)) throw new RangeError("a sequence needs at least one step");',
+            *self._refuse("{} > {}", "steps", self._most_steps(program)),
+            "for (const x of xs) check(x);",
+            "const tokens = xs;" if self._tokens else "const features = flat(xs);",
+        ]
 
 
-def _run_by_steps(per_step: bool) -> str:
-    body, each = (_EACH, ", one array for each step") if per_step else (_LAST, "")
-    return _RUN_STEPS.replace("EACH", each).replace("BODY", body.strip("\n"))
+# Lines ----------------------------------------------------------------------------------------------------------------
 
 
 def _function(what: str, head: str, lines: Iterable[str]) -> str:
-    body = (f"    {line}" for line in lines)
+    body = (line if line.startswith("    ") else f"    {line}" for line in lines)
     return "\n".join((f"/* {what} */", f"export function {head} {{", *body, "}"))
+
+
+def _returned(members: Iterable[str]) -> str:
+    return f"return {{ {', '.join(members)} }};"
+
+
+def _memory(arrays: Arrays, phases: Sequence[Phase]) -> Iterator[str]:
+    for buffer in arrays.memory_of(phases):
+        yield f"const {arrays.names[buffer]} = new Float32Array({_amount(arrays.memory[buffer])});"
+
+
+def _parts_of(weights: str, arrays: Arrays, phases: Sequence[Phase]) -> Iterator[str]:
+    """Yield the definitions of single weights and gradients, as parts of the arrays of all."""
+    for buffer in arrays.weights_of(phases):
+        whole, end = "gradients" if buffer.array == "g" else weights, buffer.begin + buffer.lines * buffer.columns
+        yield f"const {arrays.names[buffer]} = {whole}.subarray({buffer.begin}, {end});"
 
 
 def _amount(amount: Amount) -> str:
@@ -199,6 +311,12 @@ function floats(text) {
 }
 """.strip()
 
+_FLAT = """
+function flat(rows) {
+    return Float32Array.from(rows.flatMap((row) => Array.from(row)));
+}
+""".strip()
+
 _CHECK_TOKEN = """
 function check(token) {
     if (!Number.isInteger(token) || token < 0 || token >= info.inputs) {
@@ -207,31 +325,44 @@ function check(token) {
 }
 """.strip()
 
-_CHECK_ROW = """
-function check(row) {
-    if (row?.length !== info.inputs || !Array.prototype.every.call(row, (x) => typeof x === "number")) {
-        throw new RangeError(`a step must be an array of ${info.inputs} numbers, not ${row}`);
+_CHECK_ROW = f"""
+function check(row) {{
+    if (row?.length !== info.inputs || !Array.prototype.every.call(row, (x) => typeof x === "number")) {{
+        throw new RangeError(`a step must be an array of ${{info.inputs}} numbers, not ${{row}}`);
+    }}
+}}
+
+{_FLAT}
+""".strip()
+
+_CHECK_TARGET = """
+function checkTarget(target, count, is_valid) {
+    if (target?.length !== count || !Array.prototype.every.call(target, is_valid)) {
+        throw new RangeError(`the target must be ${count} valid labels or numbers, not ${target}`);
     }
 }
 """.strip()
 
-_RUN_STEPS = """
-/* Returns the outputs of a whole sequenceEACH. */
-export function run(xs) {
-    const state = start();
-    if (xs.length < 1) throw new RangeError("a sequence needs at least one step");
-BODY
+_EACH = ", one array for each step"
+_EACH_STEP = ("return Array.from(xs, (x) => {", "    step(state, x);", "    return logits(state);", "});")
+_LAST_STEP = ("for (const x of xs) step(state, x);", "return logits(state);")
+
+_SGD = """
+/* Does a step of stochastic gradient descent. */
+export function sgd(weights, gradients, rate) {
+    for (let i = 0; i < weights.length; i++) weights[i] -= rate * gradients[i];
 }
 """.strip()
 
-_EACH = """
-    return Array.from(xs, (x) => {
-        step(state, x);
-        return logits(state);
-    });
-"""
-
-_LAST = """
-    for (const x of xs) step(state, x);
-    return logits(state);
-"""
+_ADAM = """
+/* Does a step of Adam (Kingma and Ba, 2015); moments has two numbers for each weight, which are zero before the first
+   iteration, and iterations are counted from 1. */
+export function adam(weights, gradients, moments, iteration, rate) {
+    const first = 1 / (1 - 0.9 ** iteration), second = 1 / (1 - 0.999 ** iteration), count = weights.length;
+    for (let i = 0; i < count; i++) {
+        moments[i] = 0.9 * moments[i] + 0.1 * gradients[i];
+        moments[count + i] = 0.999 * moments[count + i] + 0.001 * gradients[i] ** 2;
+        weights[i] -= (rate * first * moments[i]) / (Math.sqrt(second * moments[count + i]) + 1e-8);
+    }
+}
+""".strip()

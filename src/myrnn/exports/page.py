@@ -12,9 +12,8 @@ from xml.sax.saxutils import escape
 
 from myrnn import web
 from myrnn._version import __version__
-from myrnn.exports import Options
+from myrnn.exports import Options, javascript
 from myrnn.exports.examples import Example, examples_of
-from myrnn.exports.javascript import module as module_of
 from myrnn.exports.network import Network, Scale
 from myrnn.graphs import build_graph
 from myrnn.targets import NUMBERS, SEVERAL
@@ -33,7 +32,7 @@ def written(network: Network, options: Options) -> str:
     elif network.symbols is None:
         symbols = tuple(map(str, range(network.dim_input)))
         network = replace(network, symbols=symbols, between="" if len(symbols) <= 10 else " ")
-    return page(network, module_of(network, tokens=options.tokens), examples_of(network.run))
+    return page(network, javascript.written(network, options), examples_of(network.run))
 
 
 def page(network: Network, module: str, examples: tuple[Example, ...] = ()) -> str:

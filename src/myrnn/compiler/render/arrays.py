@@ -1,13 +1,13 @@
-"""The arrays of an exported program: numbers that never change, and the memory of its functions."""
+"""The arrays of exported programs: numbers that never change, weights that do, and the memory of functions."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from myrnn.compiler.addresses import Address, Buffer, Rows
+from myrnn.compiler.addresses import Buffer, Rows
 from myrnn.compiler.buffers import Names
-from myrnn.compiler.instructions import Phase, elements
+from myrnn.compiler.instructions import Phase, buffers_in
 from myrnn.compiler.leaves import Floats
 from myrnn.compiler.portable import Portable
 
@@ -30,31 +30,44 @@ class Amount:
 
 @dataclass(frozen=True)
 class Arrays:
-    """The arrays of a program by buffer: `numbers` never change, `memory` has what a function computes."""
+    """The arrays of a program by buffer."""
 
     names: Mapping[Buffer, str]
+    # Those that never change, with their numbers.
     numbers: Mapping[Buffer, Floats]
+    # What a function computes.
     memory: Mapping[Buffer, Amount]
+    # Parts of the weights and of their gradients, which the caller gives.
+    weights: frozenset[Buffer]
 
-    def of(self, phases: Iterable[Phase]) -> list[Buffer]:
+    def memory_of(self, phases: Iterable[Phase]) -> list[Buffer]:
         """Return the memory of some of the phases."""
         return [buffer for buffer in buffers_in(phases) if buffer in self.memory]
 
+    def weights_of(self, phases: Iterable[Phase]) -> list[Buffer]:
+        """Return the weights and gradients of some of the phases."""
+        return [buffer for buffer in buffers_in(phases) if buffer in self.weights]
+
 
 def arrays_of(
-    program: Portable, phases: Iterable[Phase], given: Mapping[Buffer, str], names: Names, prefix: str = ""
+    program: Portable,
+    phases: Iterable[Phase],
+    given: Mapping[Buffer, str],
+    names: Names,
+    local: Names,
+    prefix: str = "",
 ) -> Arrays:
-    """Return the arrays of phases, besides those `given` by name; `prefix` begins the names of what never changes."""
+    """Return the arrays of phases, besides those `given` by name.
+
+    What never changes gets one of the `names` of the file, which begins with `prefix`, all else a `local` one.
+    """
     buffers = [buffer for buffer in buffers_in(phases) if buffer not in given]
     numbers = program.numbers(buffers)
-    chosen = {buffer: names.new(prefix * (buffer in numbers) + buffer.name) for buffer in buffers}
-    memory = {buffer: _amount(buffer) for buffer in buffers if buffer not in numbers}
-    return Arrays({**chosen, **given}, numbers, memory)
-
-
-def buffers_in(phases: Iterable[Phase]) -> list[Buffer]:
-    """Return the buffers that phases read or write, in order."""
-    return list(dict.fromkeys(part.buffer for part in elements(tuple(phases)) if isinstance(part, Address)))
+    weights = frozenset(buffer for buffer in buffers if buffer.array != "w" and buffer not in numbers)
+    chosen = {b: names.new(f"{prefix}{b.name}") for b in buffers if b in numbers}
+    chosen |= {b: local.new(f"{'d_' * (b.array == 'g')}{b.name}") for b in buffers if b not in numbers}
+    memory = {buffer: _amount(buffer) for buffer in buffers if buffer not in numbers and buffer not in weights}
+    return Arrays({**chosen, **given}, numbers, memory, weights)
 
 
 def _amount(buffer: Buffer) -> Amount:

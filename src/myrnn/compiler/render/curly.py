@@ -15,7 +15,7 @@ from pathlib import Path
 
 from myrnn.compiler.addresses import Address, Buffer, Expression, Indices, Infix, Matrix, Name, Number, Size, written
 from myrnn.compiler.buffers import Names
-from myrnn.compiler.forms import FEATURES, LABELS, TARGETS
+from myrnn.compiler.forms import FEATURES, LABEL, LABELS, TARGETS
 from myrnn.compiler.graph import Node, inputs_first
 from myrnn.compiler.instructions import (
     AddLoss,
@@ -164,7 +164,8 @@ class Writer:
             case StopUnlessLearning():
                 pass
             case CrossEntropy(out, logits, classes, _, row):
-                given = self._arguments((logits, classes, LABELS[row], out))
+                # A sequence with one label has the row 0.
+                given = self._arguments((logits, classes, LABEL if row == 0 else LABELS[row], out))
                 self._write(f"loss += share * {self._text.function('cross_entropy')}({given}, share);")
             case AddLoss():
                 self._write(

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 import numpy as np
 
-from myrnn.compiler.addresses import Address, Begin, Expression, Indices, Matrix, Number, Size, written
+from myrnn.compiler.addresses import Address, Begin, Expression, Indices, Infix, Matrix, Number, Size, written
 from myrnn.compiler.buffers import Names
 from myrnn.compiler.equations import write_equations
 from myrnn.compiler.fuse import is_one_number
@@ -224,7 +224,7 @@ class _Writer:
         else:
             self._write(f"weight = weights[{row}]")
             function = {SEVERAL: "share_right", TOGETHER: "class_right"}.get(loss.what, "squared_error")
-            score = f"{function}({outputs}, targets, {self._text(row * loss.targets)}, {scored})"
+            score = f"{function}({outputs}, targets, {self._text(Infix('*', row, loss.targets))}, {scored})"
         with self._block(f"if weights[{row}] > 0:"):
             self._write(f"score += {score}")
         with self._block("if weight > 0:"):
