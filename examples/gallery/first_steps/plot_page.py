@@ -16,8 +16,9 @@ import myrnn
 from myrnn import Experiment
 
 folder = Path(tempfile.mkdtemp())
-experiment = Experiment("twin-halves", "rnn:dim_recurrent=50").with_training(iterations=100_000)
-run = myrnn.run(experiment.with_evaluation(samples=20_000), folder / "run", progress=False)
+experiment = Experiment("twin-halves", "rnn:dim_recurrent=50")
+experiment = experiment.with_training(iterations=100_000).with_evaluation(samples=20_000)
+run = myrnn.run(experiment, folder / "run", progress=False)
 path = myrnn.export(run, folder / "net.html")
 print(f"{path.name}: {path.stat().st_size / 1000:.0f} KB")
 
@@ -25,7 +26,8 @@ print(f"{path.name}: {path.stat().st_size / 1000:.0f} KB")
 # This is the file, in a frame. Press an example, then change a digit.
 
 page = escape(path.read_text(encoding="utf-8"))
-HTML(f'<div><iframe title="The network" srcdoc="{page}" style="width: 100%; height: 48rem; border: 0"></iframe></div>')
+size = "width: 100%; height: 48rem; border: 0"
+HTML(f'<div><iframe title="A network" style="{size}" srcdoc="{page}"></iframe></div>')
 
 # %%
 # The library draws the states of a sequence, too, with a column for each step:
