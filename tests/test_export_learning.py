@@ -97,7 +97,7 @@ def in_c(network, sequences, name, rate, folder, *, tokens):
             net.net_sgd(pointer(weights), pointer(gradients), ctypes.c_float(rate))
         else:
             arrays = map(pointer, (weights, gradients, moments))
-            net.net_adam(*arrays, i + 1, ctypes.c_float(rate))
+            net.net_adam(*arrays, i + 1, len(x), ctypes.c_float(rate))
     return weights
 
 
@@ -110,7 +110,7 @@ const moments = new Float32Array(2 * weights.length);
 data.forEach(([xs, target], i) => {
     const { gradients } = net.gradients(weights, xs, target);
     if (name === "sgd") net.sgd(weights, gradients, rate);
-    else net.adam(weights, gradients, moments, i + 1, rate);
+    else net.adam(weights, gradients, moments, i + 1, xs.length, rate);
 });
 console.log(JSON.stringify({ weights: Array.from(weights), outputs: Array.from(net.run(data[0][0], weights)).flat() }));
 """

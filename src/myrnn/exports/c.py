@@ -25,7 +25,7 @@ from myrnn.compiler.render.arrays import Amount, Arrays, arrays_of
 from myrnn.compiler.render.c import C
 from myrnn.compiler.render.curly import Text, Writer, functions_of, in_comment, listed, runtime
 from myrnn.exports import Options
-from myrnn.exports.learning import Learning, learning_of, weight_numbers
+from myrnn.exports.learning import Learning, learning_of, reached_parts, weight_numbers
 from myrnn.exports.network import Network
 
 # The arguments and variables of the functions, and what follows the name of the file in public names.
@@ -208,7 +208,7 @@ class _File:
                 learn,
             ),
             _SGD.replace("NAME", name).replace("COUNT", str(count)),
-            _ADAM.replace("NAME", name).replace("COUNT", str(count)),
+            _adam(name, count, reached_parts(self._network, program.program.schedule.plan.parameters)),
         ]
 
     # Parts -----------------------------------------------------------------------------------------------------------
@@ -334,16 +334,28 @@ void NAME_sgd(float *weights, const float *gradients, float rate) {
 """.strip()
 
 _ADAM = """
-/* Does a step of Adam (Kingma and Ba, 2015); moments has two numbers for each weight, which are zero before the first
-   iteration, and iterations are counted from 1. */
-void NAME_adam(float *weights, const float *gradients, float *moments, int iteration, float rate) {
+/* Does a step of Adam (Kingma and Ba, 2015) with the gradients of a sequence of so many steps. moments has two numbers
+   for each weight, which are zero before the first iteration; iterations are counted from 1. Weights that no gradient
+   reaches from so few steps stay as they are. */
+void NAME_adam(float *weights, const float *gradients, float *moments, int iteration, int steps, float rate) {
+    /* Parts of the weights: begin, end, and the fewest steps. */
+    static const int parts[PARTS][3] = {
+ROWS
+    };
     const float first = (float)(1.0 / (1.0 - pow(0.9, iteration)));
     const float second = (float)(1.0 / (1.0 - pow(0.999, iteration)));
     float *const means = moments, *const squares = moments + COUNT;
-    for (int i = 0; i < COUNT; i++) {
-        means[i] = 0.9f * means[i] + 0.1f * gradients[i];
-        squares[i] = 0.999f * squares[i] + 0.001f * (gradients[i] * gradients[i]);
-        weights[i] -= rate * first * means[i] / (sqrtf(second * squares[i]) + 1e-8f);
-    }
+    for (int part = 0; part < PARTS; part++)
+        for (int i = parts[part][0]; i < parts[part][1] && steps >= parts[part][2]; i++) {
+            means[i] = 0.9f * means[i] + 0.1f * gradients[i];
+            squares[i] = 0.999f * squares[i] + 0.001f * (gradients[i] * gradients[i]);
+            weights[i] -= rate * first * means[i] / (sqrtf(second * squares[i]) + 1e-8f);
+        }
 }
 """.strip()
+
+
+def _adam(name: str, count: int, parts: Sequence[tuple[int, int, int]]) -> str:
+    rows = listed(f"{{{begin}, {end}, {steps}}}" for begin, end, steps in parts)
+    text = _ADAM.replace("NAME", name).replace("COUNT", str(count)).replace("PARTS", str(len(parts)))
+    return text.replace("ROWS", "\n".join(f"    {line}" for line in rows.split("\n")))

@@ -27,7 +27,7 @@ from myrnn.compiler.render.arrays import Amount, Arrays, arrays_of
 from myrnn.compiler.render.curly import Text, Writer, functions_of, in_comment, listed, runtime
 from myrnn.compiler.render.javascript import JAVASCRIPT
 from myrnn.exports import Options
-from myrnn.exports.learning import Learning, learning_of, weight_numbers
+from myrnn.exports.learning import Learning, learning_of, reached_parts, weight_numbers
 from myrnn.exports.network import Network
 
 # The names of the module and the variables of its functions.
@@ -228,7 +228,7 @@ class _Module:
                 lines,
             ),
             _SGD,
-            _ADAM,
+            _ADAM.replace("PARTS", json.dumps(reached_parts(self._network, program.program.schedule.plan.parameters))),
         ]
 
     # Parts -----------------------------------------------------------------------------------------------------------
@@ -355,14 +355,19 @@ export function sgd(weights, gradients, rate) {
 """.strip()
 
 _ADAM = """
-/* Does a step of Adam (Kingma and Ba, 2015); moments has two numbers for each weight, which are zero before the first
-   iteration, and iterations are counted from 1. */
-export function adam(weights, gradients, moments, iteration, rate) {
+/* Does a step of Adam (Kingma and Ba, 2015) with the gradients of a sequence of so many steps. moments has two numbers
+   for each weight, which are zero before the first iteration; iterations are counted from 1. Weights that no gradient
+   reaches from so few steps stay as they are. */
+export function adam(weights, gradients, moments, iteration, steps, rate) {
+    /* Parts of the weights: begin, end, and the fewest steps. */
+    const parts = PARTS;
     const first = 1 / (1 - 0.9 ** iteration), second = 1 / (1 - 0.999 ** iteration), count = weights.length;
-    for (let i = 0; i < count; i++) {
-        moments[i] = 0.9 * moments[i] + 0.1 * gradients[i];
-        moments[count + i] = 0.999 * moments[count + i] + 0.001 * gradients[i] ** 2;
-        weights[i] -= (rate * first * moments[i]) / (Math.sqrt(second * moments[count + i]) + 1e-8);
+    for (const [begin, end, fewest] of parts) {
+        for (let i = begin; i < end && steps >= fewest; i++) {
+            moments[i] = 0.9 * moments[i] + 0.1 * gradients[i];
+            moments[count + i] = 0.999 * moments[count + i] + 0.001 * gradients[i] ** 2;
+            weights[i] -= (rate * first * moments[i]) / (Math.sqrt(second * moments[count + i]) + 1e-8);
+        }
     }
 }
 """.strip()

@@ -9,6 +9,7 @@ import numpy as np
 from myrnn.compiler.leaves import Floats
 from myrnn.compiler.loss import LossGraph, trace_loss
 from myrnn.compiler.plan import Parameters
+from myrnn.compiler.reach import PERIOD
 from myrnn.errors import InvalidArgument
 from myrnn.exports.network import Network
 from myrnn.losses import CROSS_ENTROPY, SHIPPED, loss_for, name_of
@@ -43,6 +44,25 @@ def learning_of(network: Network) -> Learning:
     rows = np.random.default_rng(0).normal(size=(8, network.dim_output)).astype(np.float32)
     examples = (rows > 0).astype(np.float32) if network.targets == SEVERAL else rows
     return Learning(name_of(loss), trace_loss(loss, kind, network.dim_output, examples))
+
+
+def reached_parts(network: Network, parameters: Parameters) -> list[tuple[int, int, int]]:
+    """Return the parts of the weights: begin, end, and from how many steps of a sequence on they have a gradient.
+
+    MyGrad's optimizers leave weights without a gradient unchanged, whatever their moments are.
+    """
+    lengths = np.arange(1, PERIOD)
+    found = network.compiled.reach.of(np.zeros_like(lengths), lengths)
+    # The length after the last one without a gradient.
+    least = np.where(found, 1, lengths[:, np.newaxis] + 1).max(axis=0)
+    parts = list[tuple[int, int, int]]()
+    for number, layout in sorted(parameters.layouts.items(), key=lambda item: item[1].at):
+        begin, end, steps = layout.at, layout.at + layout.size, int(least[number])
+        if parts and parts[-1][2] == steps:
+            begin = parts.pop()[0]
+        if begin < end:
+            parts.append((begin, end, steps))
+    return parts
 
 
 def weight_numbers(network: Network, parameters: Parameters) -> Floats:
