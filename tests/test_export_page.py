@@ -200,22 +200,36 @@ def test_examples_are_of_the_test_and_show_mistakes():
     assert examples_of(None) == ()
 
 
+FEATURES = [{"sequence": [[row, 1.0], [row, 2.0]], "label": "ab"[row % 2]} for row in range(8)]
+TAGS = [{"sequence": list("abc"), "tags": list("ABC")}, {"sequence": list("ca"), "tags": list("CA")}] * 4
+
+
 @pytest.mark.parametrize(
-    ("content", "settings", "x", "answer"),
+    ("name", "content", "settings", "count", "first"),
     [
-        ("sequence,label\nab,yes\nb,no\nba,yes\nbb,no\n", {}, [1, 2], "yes"),
-        ("x\n" + "\n".join(f"{row % 7}.0" for row in range(120)), {"learn": "series"}, [6.0], None),
+        ("labels.csv", "sequence,label\nab,yes\nb,no\nba,yes\nbb,no\n", {}, 4, ([1, 2], "yes")),
+        ("features.jsonl", "\n".join(map(json.dumps, FEATURES)), {}, COUNT, ([[0.0, 1.0], [0.0, 2.0]], "a")),
+        ("tags.jsonl", "\n".join(map(json.dumps, TAGS)), {"learn": "tags"}, 2, ([1, 2, 3], None)),
+        ("text.txt", "abcabc\n" * 30, {"learn": "text"}, 1, (([2, 3, 4, 2, 3, 4, 1] * 7)[:48], None)),
+        (
+            "series.csv",
+            "x\n" + "\n".join(f"{row % 7}.0" for row in range(120)),
+            {"learn": "series"},
+            1,
+            ([[float(row % 7)] for row in range(20, 120)], None),
+        ),
     ],
-    ids=["labels", "series"],
+    ids=lambda value: value.split(".")[0] if isinstance(value, str) and "." in value[:16] else "",
 )
-def test_examples_of_a_file_and_none_without_it(tmp_path, content, settings, x, answer):
-    path = tmp_path / "data.csv"
+def test_examples_of_a_file_and_none_without_it(tmp_path, name, content, settings, count, first):
+    path = tmp_path / name
     path.write_text(content)
     experiment = Experiment(data={"file": str(path), **settings}, model="rnn:dim_recurrent=4")
-    experiment = experiment.with_training(max_epochs=1, engine="mygrad", validation_fraction=0.5)
+    whole = {"truncate": 0} if settings.get("learn") in ("text", "series") else {}
+    experiment = experiment.with_training(max_epochs=1, engine="mygrad", validation_fraction=0.5, **whole)
     run = myrnn.run(experiment, tmp_path / "run", progress=False)
-    found = examples_of(run)
-    assert any(list(one.x) == x or one.x[0] == x for one in found)
-    assert all((one.answer is None) == (answer is None) for one in found)
+    found = [(example.x, example.answer) for example in examples_of(run)]
+    assert len(found) == count
+    assert first in found
     path.unlink()
     assert examples_of(run) == ()

@@ -73,7 +73,7 @@ def _of_data(run: Run, given: LabelledSequences) -> tuple[Example, ...]:
 
 def _chosen(run: Run, read: Sequences, raw: Numbers | None) -> tuple[Example, ...]:
     """Return short sequences, and, if classes are known, mistakes among them and sequences of every class."""
-    short = np.flatnonzero((read.lengths > 0) & (read.lengths <= MOST_STEPS))
+    short = _distinct(read, np.flatnonzero((read.lengths > 0) & (read.lengths <= MOST_STEPS)))
     kind, answers = read.kind, None
     if kind.what == CLASS and not kind.per_step and (run.task is not None or run.reader.learn == LABELS):
         answers = read.targets
@@ -85,6 +85,13 @@ def _chosen(run: Run, read: Sequences, raw: Numbers | None) -> tuple[Example, ..
         )
         for i in short[:COUNT].tolist()
     )
+
+
+def _distinct(read: Sequences, places: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the places of sequences without those that repeat an earlier one."""
+    steps = {i: read.values[read.offsets[i] : read.offsets[i + 1]].tobytes() for i in places.tolist()}
+    first = {content: i for i, content in reversed(steps.items())}
+    return np.array(sorted(first.values()), dtype=np.int64)
 
 
 def _of_every_kind(classifier: Classifier, read: Sequences, short: NDArray[np.int64]) -> NDArray[np.int64]:
