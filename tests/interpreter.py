@@ -103,6 +103,22 @@ def sum_axis(out, out_at, a, a_at, outer, n, inner):
     dense(out, out_at, outer, inner)[...] = dense(a, a_at, outer, n, inner).sum(1)
 
 
+def log_softmax_axis(out, out_at, a, a_at, outer, n, inner):
+    block = dense(a, a_at, outer, n, inner)
+    lower = block - block.max(1, keepdims=True)
+    dense(out, out_at, outer, n, inner)[...] = lower - np.log(np.exp(lower).sum(1, keepdims=True))
+
+
+def softmax_axis(out, out_at, a, a_at, outer, n, inner):
+    log_softmax_axis(out, out_at, a, a_at, outer, n, inner)
+    block = dense(out, out_at, outer, n, inner)
+    block[...] = np.exp(block)
+
+
+def repeat(out, out_at, a, a_at, outer, n, inner):
+    dense(out, out_at, outer, n, inner)[...] = dense(a, a_at, outer, 1, inner)
+
+
 def fill(out, begin, end, value):
     out[begin:end] = value
 
@@ -188,8 +204,11 @@ CALLED = {
     "draw_noise": drawing("noise"),
     "draw_noises": drawing_rows("noise"),
     "multiply": multiply,
+    "log_softmax_axis": log_softmax_axis,
     "multiply_plain": multiply_plain,
     "multiply_row": multiply_row,
+    "repeat": repeat,
+    "softmax_axis": softmax_axis,
     "sum_axis": sum_axis,
     "transpose": transpose,
     # functions that move numbers or score outputs are Python already

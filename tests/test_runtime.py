@@ -6,6 +6,7 @@ import llvmlite.binding
 import mygrad as mg
 import numpy as np
 import pytest
+import scipy.special
 from hypothesis import given
 from hypothesis import strategies as st
 from llvmlite import ir
@@ -136,6 +137,25 @@ def test_sum_axis_is_the_sum_over_the_middle_axis(shape):
     native(plain.sum_axis)(out, 1, np.r_[MARK, a.ravel()], 1, *shape)
     np.testing.assert_allclose(out[1:-1], a.sum(1).ravel(), rtol=1e-4, atol=1e-5)
     assert out[0] == out[-1] == MARK
+
+
+@pytest.mark.parametrize("shape", [(1, 5, 1), (3, 40, 1), (1, 3, 20), (2, 2, 33)], ids=str)
+def test_softmax_and_its_logarithm_are_those_over_the_middle_axis(shape):
+    a = 10 * random(0, *shape)
+    expected = a - scipy.special.logsumexp(a, axis=1, keepdims=True)
+    for function, numbers in ((plain.log_softmax_axis, expected), (plain.softmax_axis, np.exp(expected))):
+        out = np.full(a.size + 2, MARK)
+        native(function)(out, 1, np.r_[MARK, a.ravel()], 1, *shape)
+        np.testing.assert_allclose(out[1:-1].reshape(shape), numbers, rtol=1e-5, atol=1e-6)
+        assert out[0] == out[-1] == MARK
+
+
+@pytest.mark.parametrize("shape", [(3, 40, 1), (40, 3, 1), (1, 3, 20), (2, 4, 33)], ids=str)
+def test_repeat_repeats_along_a_new_middle_axis(shape):
+    a = random(0, shape[0], 1, shape[2])
+    out = np.full(np.prod(shape) + 2, MARK)
+    native(plain.repeat)(out, 1, np.r_[MARK, a.ravel()], 1, *shape)
+    np.testing.assert_array_equal(out, np.r_[MARK, np.broadcast_to(a, shape).ravel(), MARK])
 
 
 def test_fill_writes_between_its_bounds_only():

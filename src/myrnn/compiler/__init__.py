@@ -1,7 +1,7 @@
 """The compiler: from the Python code of a model to native training.
 
-In the order in which data flow: `ops`, `leaves` and `graph` (the elements of programs); `reference` (the model itself,
-run in MyGrad); `recorder` (which makes a `record` of what a model does; with `callers`, `comparable` and
+In the order in which data flow: `leaves`, `ops`, `simplify` and `graph` (the elements of programs); `reference` (the
+model itself, run in MyGrad); `recorder` (which makes a `record` of what a model does; with `callers`, `comparable` and
 `traced_arrays`); the passes in `trace` (with `values`, `shapes`, `arithmetic`, `writes`, `lower` and `mygrad_graph`),
 `probe` (with `calls`, `steps`, `draws` and `growth`), `roll` (with `tables`, `loops`, `found`, `states`, `alignment`,
 `match`, `beginning`, `finder`, `readout` and `proof`; `differences` and `explain` say why a model has no loops),

@@ -10,12 +10,12 @@ from typing import Any
 
 from myrnn.compiler.addresses import Buffer, Number, Rows, Size
 from myrnn.compiler.carry import carried_of
-from myrnn.compiler.derive import WEIGHTS
 from myrnn.compiler.equations import state_names
 from myrnn.compiler.forms import CARRIED, DONE, FEATURES, LEFT, SOURCE, Form, Over, Place, RowOf, X, whole
 from myrnn.compiler.graph import Node, leaves_of
 from myrnn.compiler.instructions import Argument, Instruction, Interface
 from myrnn.compiler.leaves import (
+    WEIGHTS,
     CarriedNumbers,
     Constant,
     Derived,

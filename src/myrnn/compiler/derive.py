@@ -25,6 +25,7 @@ from myrnn.compiler.graph import (
 from myrnn.compiler.leaves import (
     INPUT,
     OUTPUTS,
+    WEIGHTS,
     CarriedNumbers,
     Constant,
     Derived,
@@ -40,10 +41,8 @@ from myrnn.compiler.leaves import (
 )
 from myrnn.compiler.loops import Recurrence
 from myrnn.compiler.loss import LossGraph, PenaltyGraph
-from myrnn.compiler.ops import OPERATIONS, add, equal, expand, indices_of, join, matmul, run_of, select, take, total
-
-# The leaves that a product may have as a matrix.
-WEIGHTS = Parameter | ParameterRows | Derived
+from myrnn.compiler.ops import OPERATIONS, add, equal, expand, indices_of, join, run_of, select, total
+from myrnn.compiler.simplify import split_product
 
 # Hoisting -------------------------------------------------------------------------------------------------------------
 
@@ -81,25 +80,12 @@ def hoist(recurrence: Recurrence) -> Hoisted:
 
 
 def _rewritten(recurrence: Recurrence, build: Builder) -> Recurrence:
-    """Split a product of concatenated vectors with a matrix into the products of each vector with its rows."""
+    """Rebuild the recurrence with the rules of `simplify`."""
     place: dict[Node, Node] = {}
     for node in topological(recurrence.nodes):
         inputs = [place[i] for i in node.inputs]
-        place[node] = _split_product(node, inputs) or build.rebuild(node, inputs)
+        place[node] = split_product(node, inputs) or build.rebuild(node, inputs)
     return recurrence.placed(place)
-
-
-def _split_product(node: Node, inputs: list[Node]) -> Node | None:
-    if node.operation != "matmul" or inputs[0].operation != "join" or node.attributes[0] != 1 or node.attributes[3]:
-        return None
-    n, products, start = node.attributes[2], [], 0
-    for part, places in zip(inputs[0].inputs, inputs[0].attributes[0], strict=True):
-        if run_of(places) != range(start, start + part.size):
-            return None
-        rows = take(inputs[1], indices=np.arange(start * n, (start + part.size) * n))
-        products.append(matmul(part, rows, m=1, k=part.size, n=n, transposed=False))
-        start += part.size
-    return reduce(add, products)
 
 
 def _rows_of_parameter(node: Node, shapes: Sequence[tuple[int, ...]]) -> Node | None:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from myrnn.compiler import ops
 from myrnn.compiler.leaves import AnyLeaf, Constant, Given, Leaf
 from myrnn.compiler.ops import OPERATIONS, Array, indices_of
+from myrnn.compiler.simplify import simpler_product
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -177,6 +178,8 @@ class Builder:
             return self.constant(np.zeros(size))
         if operation == "matmul" and self._fold and (row := _picked(inputs, given)) is not None:
             return row
+        if self._simplify and (product := simpler_product(operation, inputs, given)) is not None:
+            return product
         if self._simplify and operation in _NEUTRAL:
             left, right = (_number(i) == _NEUTRAL[operation] for i in inputs)
             if right or (left and operation in ("add", "multiply")):

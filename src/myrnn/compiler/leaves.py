@@ -65,6 +65,10 @@ class Derived(Numbered):
     """A value that depends on parameters alone, and is computed once."""
 
 
+# The leaves that a product may have as a matrix.
+WEIGHTS = Parameter | ParameterRows | Derived
+
+
 class LoopState(Numbered):
     """A state before a step; after its loop, or in another loop, the last one."""
 

@@ -22,10 +22,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from myrnn.compiler.leaves import WEIGHTS
 
 if TYPE_CHECKING:
     from myrnn.compiler.graph import Node
@@ -311,7 +314,36 @@ def run_of(data: bytes) -> range | None:
     return run if np.array_equal(where, np.arange(run.start, run.stop)) else None
 
 
+def is_slice(node: Node) -> bool:
+    """Whether a node takes numbers that follow one another."""
+    return node.operation == "take" and run_of(node.attributes[0]) is not None
+
+
+@lru_cache(maxsize=1024)
+def _repeated_axes(data: bytes, size: int) -> Sizes | None:
+    where = indices_of(data)
+    if not size or len(where) <= size or len(where) % size:
+        return None
+    n = len(where) // size
+    # The numbers of the last axis follow one another, until the first of them comes again.
+    inner = 1
+    while inner < size and where[inner] == inner:
+        inner += 1
+    if size % inner:
+        return None
+    axes = size // inner, n, inner
+    repeated = np.broadcast_to(np.arange(size).reshape(-1, 1, inner), axes)
+    return axes if np.array_equal(where, repeated.reshape(-1)) else None
+
+
+def repeated_axes(node: Node) -> Sizes | None:
+    """Return (outer, n, inner) if a node repeats (outer, inner) numbers n times as `spread` does, otherwise None."""
+    return _repeated_axes(node.attributes[0], node.inputs[0].size) if node.operation == "take" else None
+
+
 def _take(g: Node, y: Node, x: Node) -> Node:
+    if (axes := repeated_axes(y)) is not None:
+        return total(g, **dict(zip(_AXES, axes, strict=True)))
     return put(g, indices=y.attributes[0], size=x.size)
 
 
@@ -445,6 +477,8 @@ def _matmul(a: Array, b: Array, m: int, k: int, n: int, transposed: bool) -> Arr
 
 def _matmul_rule(g: Node, y: Node, a: Node, b: Node) -> Any:
     m, k, n, transposed = y.attributes
+    if m == n == 1 and not isinstance(b.leaf, WEIGHTS):
+        return g * b, g * a
     left = matmul(g, b, m=m, k=n, n=k, transposed=not transposed)
     if m == 1:
         return left, outer(g, a) if transposed else outer(a, g)

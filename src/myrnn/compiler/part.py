@@ -16,9 +16,9 @@ from myrnn.compiler.buffers import Buffers
 from myrnn.compiler.forms import Over, Place, RowOf
 from myrnn.compiler.fuse import Fused, Group, Linear, fuse, is_one_number
 from myrnn.compiler.graph import Node
-from myrnn.compiler.instructions import Argument, Comment, Elementwise, Instruction, Store
+from myrnn.compiler.instructions import Argument, Comment, Elementwise, Fill, Instruction, Store
 from myrnn.compiler.leaves import StepNumber
-from myrnn.compiler.ops import run_of
+from myrnn.compiler.ops import is_slice, repeated_axes, run_of
 from myrnn.compiler.printer import LONGEST, Printer, sum_of
 from myrnn.compiler.runtime import LANES
 
@@ -87,7 +87,7 @@ class PartWriter:
 
     def _is_slice(self, node: Node) -> bool:
         """Whether the node is a contiguous part of another node that can be read in place."""
-        return node.operation == "take" and node not in self._plan.clean and run_of(node.attributes[0]) is not None
+        return node not in self._plan.clean and is_slice(node)
 
     def store(self, node: Node, place: Place, add: bool = False) -> Destination:
         """Return where a node is stored; the padding is cleared if it is read."""
@@ -176,14 +176,20 @@ class PartWriter:
     def _products(self, over: Over, node: Node, linear: Linear) -> None:
         """Add the products of a linear node, after a loop has initialized it with its terms, if any."""
         out, label = self.places[node], self._printer.label(node)
-        # A product that is zero at the first step comes last, so that there is something to add it to.
-        for i, product in enumerate(sorted(linear.products, key=lambda p: p.inputs[0] in self.zero)):
-            add = bool(linear.terms) or i > 0
+        # A product that is zero at the first step comes last, so that there is something to add it to. Parts of the sum
+        # come after whole products.
+        order = sorted(linear.products, key=lambda p: (p in linear.begins, p.inputs[0] in self.zero))
+        begun = {0, *linear.begins.values()} if linear.terms else set[int]()
+        for product in order:
+            begin = linear.begins.get(product, 0)
+            add = begin in begun
+            begun |= {begin} if product in linear.begins else {0, *linear.begins.values()}
+            place = replace(out, size=product.size, offset=out.offset + begin)
             what = self._printer.expression(node) if product is node else self._printer.text("{0}", product)
             # A product that is zero or unread before the first step can be skipped there.
             idle = node in self._unread or (add and product.inputs[0] in self.zero)
             comment = f"{label} {'+=' if add else '='} {what}"
-            self._product(Over.GOING if idle else over, out, product, add, comment)
+            self._product(Over.GOING if idle else over, place, product, add, comment)
 
     def _product(self, over: Over, out: Place, product: Node, add: bool, comment: str) -> None:
         """Add the instruction for `out (+)= vector @ matrix`, or for the product of any other two nodes."""
@@ -209,12 +215,26 @@ class PartWriter:
             # A slice is read in place.
             return
         out, sources = self.places[node], [self.place(i) for i in node.inputs]
-        calls: list[tuple[Place | Argument, ...]] = [(*sources, *map(_argument, node.attributes))]
-        if node.operation == "join":
-            calls = [(source, Indices(where)) for source, where in zip(sources, node.attributes[0], strict=True)]
         comment = f"{self._printer.label(node)} = {self._printer.expression(node)}"
-        for arguments in calls:
-            self.add(over, self._form.apply(over, node.operation, out, *arguments), comment)
+        if node.operation == "join":
+            for source, where in zip(sources, node.attributes[0], strict=True):
+                self.add(over, self._moved(over, "join", out, source, where), comment)
+        elif node.operation == "put" and run_of(node.attributes[0]) is not None and out.size == out.buffer.columns:
+            fill = Fill(self._form.address(out, over), Size(out.size, padded=True))
+            self.add(over, self._form.rows(over, fill), comment)
+            self.add(over, self._moved(over, "put", out, sources[0], node.attributes[0]))
+        elif (axes := repeated_axes(node)) is not None:
+            self.add(over, self._form.call(over, "repeat", out, *sources, *map(Size, axes)), comment)
+        else:
+            arguments = map(_argument, node.attributes)
+            self.add(over, self._form.apply(over, node.operation, out, *sources, *arguments), comment)
+
+    def _moved(self, over: Over, operation: str, out: Place, source: Place, where: bytes) -> tuple[Instruction, ...]:
+        """Move numbers to other indices; those that stay next to each other are copied."""
+        if (run := run_of(where)) is None:
+            return self._form.apply(over, operation, out, source, Indices(where))
+        out = replace(out, size=len(run), offset=out.offset + run.start)
+        return self._form.call(over, "copy", out, source, Size(len(run)))
 
 
 def _argument(attribute: Any) -> Argument:

@@ -19,7 +19,7 @@ from myrnn.compiler.equations import printer_of
 from myrnn.compiler.graph import Node, in_order, leaves_of, topological
 from myrnn.compiler.leaves import INPUT, Derived, Gradient, Kept, LoopState, Parameter, ParameterRows
 from myrnn.compiler.loops import Recurrence
-from myrnn.compiler.ops import OPERATIONS
+from myrnn.compiler.ops import OPERATIONS, is_slice, repeated_axes
 from myrnn.compiler.printer import Printer
 from myrnn.compiler.runtime import LANES
 
@@ -317,7 +317,7 @@ def shape_by_products(graph: Sequence[Node], leaf: Node) -> tuple[int, int]:
     for node in graph:
         if node.operation == "matmul" and node.inputs[1] is leaf:
             _, k, n, transposed = node.attributes
-            return (n, k) if transposed else (k, n)
+            return (n, k) if transposed or n == 1 else (k, n)
     return 1, leaf.size
 
 
@@ -369,12 +369,20 @@ def _part(
     for leaf, terms in pullback.weights.items():
         weight = weights[leaf]
         for term in terms:
-            if term.operation == "outer" and [i.size for i in term.inputs] == [weight.rows, weight.columns]:
-                left, right = reversed(term.inputs) if weight.flipped else term.inputs
+            sizes = [i.size for i in term.inputs] if term.operation == "outer" else []
+            # A vector is a row, whatever products made of it.
+            is_turned = weight.rows == 1 and sizes == [weight.columns, 1]
+            if sizes == [weight.rows, weight.columns] or is_turned:
+                left, right = reversed(term.inputs) if weight.flipped or is_turned else term.inputs
                 outer.append(Outer(leaf, left, right, kind.tokens and left.leaf == INPUT))
             else:
                 others.append((leaf, term))
-    saved = tuple(node for node in _saved(forward, backward_targets(pullback)) if node not in projected)
+    saved = tuple(
+        node
+        for node in _saved(forward, backward_targets(pullback))
+        # All steps have their rows of these, of which slices are read in place.
+        if node not in projected and not (is_slice(node) and node.inputs[0] in projected)
+    )
     return PartPlan(saved, tuple(outer), tuple(others))
 
 
@@ -389,6 +397,11 @@ def _saved(forward: Sequence[Node], backward: Sequence[Node]) -> tuple[Node, ...
     """Return the nodes of the forward pass that must be in memory for the backward pass, in order."""
     ahead = {n for n in topological(forward) if n.inputs}
     saved = {n for n in topological(backward, stop=ahead) if n in ahead}
+    for node in reversed(topological(forward)):
+        # A repeated vector and an outer product are larger than what they are computed from.
+        if node in saved and node not in forward and (node.operation == "outer" or repeated_axes(node) is not None):
+            saved.discard(node)
+            saved.update(i for i in node.inputs if i.inputs)
     for node in topological(forward):
         # A cheap node needs no buffer if its inputs have one: the backward pass recomputes it.
         if node in saved and OPERATIONS[node.operation].cheap and node not in forward:

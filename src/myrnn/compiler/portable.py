@@ -13,11 +13,21 @@ import numpy as np
 
 from myrnn.compiler.addresses import Buffer, Number
 from myrnn.compiler.carry import MOST_STEPS, carried_of, counts_steps, going_on
-from myrnn.compiler.derive import WEIGHTS, Hoisted, ProgramKind, differentiate, hoist
+from myrnn.compiler.derive import Hoisted, ProgramKind, differentiate, hoist
 from myrnn.compiler.forms import BEGIN, LABEL, LABELS, MEMBER, STEPS, STREAMS, TOKEN, TOKENS
 from myrnn.compiler.graph import Node, evaluate, leaves_of, substitutions, topological
 from myrnn.compiler.instructions import Phase, Schedule, buffers_in
-from myrnn.compiler.leaves import Constant, Derived, Drawn, Floats, Leaf, Parameter, ParameterRows, StepTable
+from myrnn.compiler.leaves import (
+    WEIGHTS,
+    Constant,
+    Derived,
+    Drawn,
+    Floats,
+    Leaf,
+    Parameter,
+    ParameterRows,
+    StepTable,
+)
 from myrnn.compiler.loops import Recurrence
 from myrnn.compiler.loss import LossGraph
 from myrnn.compiler.plan import Parameters, plan, shape_by_products

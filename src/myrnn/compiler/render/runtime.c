@@ -91,6 +91,13 @@ static void spread_out(float *out, const float *a, const int *index, int count) 
     for (int i = 0; i < count; i++) out[index[i]] = a[i];
 }
 
+/* Repeats (outer, inner) numbers n times along a new middle axis. */
+static void repeat(float *out, const float *a, int outer, int n, int inner) {
+    for (int i = 0; i < outer; i++)
+        for (int j = 0; j < n; j++)
+            for (int k = 0; k < inner; k++) out[(i * n + j) * inner + k] = a[i * inner + k];
+}
+
 /* The sum over the middle axis of (outer, n, inner) numbers. */
 static void sum_axis(float *out, const float *a, int outer, int n, int inner) {
     for (int i = 0; i < outer; i++)

@@ -89,6 +89,13 @@ function spread_out(out, out_at, a, a_at, index, index_at, count) {
     for (let i = 0; i < count; i++) out[out_at + index[index_at + i]] = a[a_at + i];
 }
 
+/* Repeats (outer, inner) numbers n times along a new middle axis. */
+function repeat(out, out_at, a, a_at, outer, n, inner) {
+    for (let i = 0; i < outer; i++)
+        for (let j = 0; j < n; j++)
+            for (let k = 0; k < inner; k++) out[out_at + (i * n + j) * inner + k] = a[a_at + i * inner + k];
+}
+
 /* The sum over the middle axis of (outer, n, inner) numbers. */
 function sum_axis(out, out_at, a, a_at, outer, n, inner) {
     for (let i = 0; i < outer; i++)

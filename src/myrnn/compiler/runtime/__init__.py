@@ -6,8 +6,8 @@
 - `products`: matrix products, and softmax cross-entropy
 - `scores`: scores of outputs, besides their loss
 - `draws`: random numbers
-- `plain`: products and sums of matrices without padding
-- `moves`: moving numbers, softmax over features, and aligning sequences
+- `plain`: products, sums and softmax of matrices without padding
+- `moves`: moving numbers, and aligning sequences
 - `threads`: the floating-point mode of a thread, and the barrier for the threads of a batch
 - `updates`: the optimizers' steps
 - `lookups`: the same for weights of which a step only reads the rows of its tokens

@@ -234,6 +234,18 @@ def store_some(array: CodeValue, index: CodeValue, value: CodeValue, some: CodeV
     array.builder.call(function, [value.llvm, _vector_at(array, index), ir.Constant(ir.IntType(32), 4), some.llvm])
 
 
+@instruction
+def load_first(array: Array, index: Index, count: Index) -> Lanes:
+    """Return the first `count` of the lanes at an index, and zeros in the others, which are not read."""
+    return load_some(array, index, first_lanes(count))
+
+
+@instruction
+def store_first(array: Array, index: Index, value: Lanes, count: Index) -> None:
+    """Write the first `count` lanes to an index, and nothing else."""
+    store_some(array, index, value, first_lanes(count))
+
+
 def add_up(rows: list[CodeValue]) -> CodeValue:
     """Return the sums of the lanes of sixteen values, that of the first in the first lane, and so on."""
     for half in (8, 4, 2, 1):

@@ -1,12 +1,10 @@
-"""Functions of emitted code that move numbers, and softmax over features.
+"""Functions of emitted code that move numbers.
 
 As in `products`, arrays are flat and offsets count numbers. Each function only writes the numbers that it documents,
 and never padding.
 """
 
 from __future__ import annotations
-
-import math
 
 import numpy as np
 
@@ -38,31 +36,6 @@ def spread_out(out: Floats, out_at: int, a: Floats, a_at: int, tables: Tokens, t
 
 
 @compiled
-def log_softmax_axis(out: Floats, out_at: int, a: Floats, a_at: int, outer: int, n: int, inner: int) -> None:
-    """Compute the logarithm of the softmax of `a`, seen as (outer, n, inner), over its middle axis."""
-    for i in range(outer):
-        for k in range(inner):
-            first = i * n * inner + k
-            largest = a[a_at + first]
-            for j in range(1, n):
-                largest = max(largest, a[a_at + first + j * inner])
-            mass = np.float32(0)
-            for j in range(n):
-                mass += np.float32(math.exp(a[a_at + first + j * inner] - largest))
-            shift = np.float32(math.log(mass))
-            for j in range(n):
-                out[out_at + first + j * inner] = a[a_at + first + j * inner] - largest - shift
-
-
-@compiled
-def softmax_axis(out: Floats, out_at: int, a: Floats, a_at: int, outer: int, n: int, inner: int) -> None:
-    """Compute the softmax of `a`, seen as (outer, n, inner), over its middle axis."""
-    log_softmax_axis(out, out_at, a, a_at, outer, n, inner)
-    for i in range(outer * n * inner):
-        out[out_at + i] = np.float32(math.exp(out[out_at + i]))
-
-
-@compiled
 def copy_matrix(
     out: Floats, out_at: int, out_row: int, out_step: int, a: Floats, a_at: int, a_row: int, a_step: int,
     rows: int, columns: int, add: bool,
@@ -77,13 +50,6 @@ def copy_matrix(
 @compiled
 def copy(out: Floats, out_at: int, a: Floats, a_at: int, count: int) -> None:
     """Copy `count` numbers."""
-    for i in range(count):
-        out[out_at + i] = a[a_at + i]
-
-
-@compiled
-def _copy_row(out: Floats, out_at: int, a: Floats, a_at: int, count: int) -> None:
-    """Copy `count` numbers."""
     whole = count - count % 16
     for i in range(0, whole, 16):
         store(out, out_at + i, load(a, a_at + i))
@@ -95,7 +61,7 @@ def _copy_row(out: Floats, out_at: int, a: Floats, a_at: int, count: int) -> Non
 def go_on(out: Floats, out_at: int, carried: Floats, stream: int, width: int, at: int, count: int) -> None:
     """Copy `count` numbers from the row of a stream; zeros if it begins anew."""
     if stream >= 0:
-        _copy_row(out, out_at, carried, stream * width + at, count)
+        copy(out, out_at, carried, stream * width + at, count)
         return
     for i in range(count):
         out[out_at + i] = np.float32(0)
@@ -105,7 +71,7 @@ def go_on(out: Floats, out_at: int, carried: Floats, stream: int, width: int, at
 def hand_on(carried: Floats, stream: int, width: int, at: int, a: Floats, a_at: int, count: int) -> None:
     """Copy `count` numbers into the row of a stream, given as ``~stream`` if it began anew."""
     row = stream if stream >= 0 else ~stream
-    _copy_row(carried, row * width + at, a, a_at, count)
+    copy(carried, row * width + at, a, a_at, count)
 
 
 @compiled
@@ -115,7 +81,7 @@ def read_table(
 ) -> None:  # fmt: skip
     """Copy the row of a table for the step after `done` steps, and those that the row of a stream counts."""
     row = done if stream < 0 else done + int(carried[stream * width + at])
-    _copy_row(out, out_at, table, table_at + row * line, count)
+    copy(out, out_at, table, table_at + row * line, count)
 
 
 @compiled

@@ -1,4 +1,4 @@
-"""Products and sums of vectors and matrices without padding, such as states, for emitted code.
+"""Products, sums and softmax of vectors and matrices without padding, such as states, for emitted code.
 
 A (rows, columns) matrix lies row by row in a flat array, so the last lanes of a row may only be read and written in
 part. As in `products`, offsets count numbers, nothing is checked, and no output may overlap an input.
@@ -6,11 +6,14 @@ part. As in `products`, offsets count numbers, nothing is checked, and no output
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
+import numpy as np
 from llvmlite import ir
 from numba.core import cgutils
 
+from myrnn.compiler.runtime.elementary import exp, log, maximum
 from myrnn.compiler.runtime.functions import Floats, compiled
 from myrnn.compiler.runtime.lanes import (
     FLOATS,
@@ -21,11 +24,15 @@ from myrnn.compiler.runtime.lanes import (
     add_up,
     first_lanes,
     fma,
+    full,
     instruction,
+    keep,
     load,
+    load_first,
     load_some,
     spread,
     store,
+    store_first,
     store_some,
     total,
     where,
@@ -313,3 +320,78 @@ def sum_axis(out: Floats, out_at: int, a: Floats, a_at: int, outer: int, n: int,
     while i < outer:
         _one_sum(out, out_at + i, a, 0, a, a_at + i * n, n, False)
         i += 1
+
+
+@compiled
+def repeat(out: Floats, out_at: int, a: Floats, a_at: int, outer: int, n: int, inner: int) -> None:
+    """Repeat the numbers of `a`, seen as (outer, inner), `n` times along a new middle axis."""
+    for i in range(outer):
+        if inner == 1:
+            for j in range(0, n, 16):
+                store_first(out, out_at + i * n + j, spread(a, a_at + i), n - j)
+            continue
+        for k in range(0, inner, 16):
+            numbers = load_first(a, a_at + i * inner + k, inner - k)
+            for j in range(n):
+                store_first(out, out_at + (i * n + j) * inner + k, numbers, inner - k)
+
+
+@compiled
+def _softmax_of(
+    out: Floats, out_at: int, a: Floats, a_at: int, outer: int, n: int, inner: int, of_logarithms: bool
+) -> None:
+    """Compute the softmax of `a`, seen as (outer, n, inner), over its middle axis, or its logarithm."""
+    for i in range(outer):
+        for k in range(0, inner, 16):
+            first, count = i * n * inner + k, inner - k
+            largest = load_first(a, a_at + first, count)
+            for j in range(1, n):
+                largest = maximum(largest, load_first(a, a_at + first + j * inner, count))
+            mass = full(0.0)
+            for j in range(n):
+                lower = load_first(a, a_at + first + j * inner, count) - largest
+                mass = mass + exp(lower)
+                store_first(out, out_at + first + j * inner, lower, count)
+            shift = log(mass)
+            for j in range(n):
+                at = out_at + first + j * inner
+                lower = load_first(out, at, count)
+                store_first(out, at, lower - shift if of_logarithms else exp(lower) / mass, count)
+
+
+@compiled
+def _softmax_of_rows(out: Floats, out_at: int, a: Floats, a_at: int, outer: int, n: int, of_logarithms: bool) -> None:
+    """Compute the softmax of the rows of `a`, seen as (outer, n), or its logarithm."""
+    for i in range(outer):
+        first = i * n
+        largest = a[a_at + first]
+        for j in range(1, n):
+            largest = max(largest, a[a_at + first + j])
+        mass = np.float32(0)
+        for j in range(0, n, 16):
+            lower = load_first(a, a_at + first + j, n - j) - largest
+            mass += total(keep(exp(lower), n - j))
+            store_first(out, out_at + first + j, lower, n - j)
+        shift = np.float32(math.log(mass))
+        for j in range(0, n, 16):
+            at = out_at + first + j
+            lower = load_first(out, at, n - j)
+            store_first(out, at, lower - shift if of_logarithms else exp(lower) / mass, n - j)
+
+
+@compiled
+def softmax_axis(out: Floats, out_at: int, a: Floats, a_at: int, outer: int, n: int, inner: int) -> None:
+    """Compute the softmax of `a`, seen as (outer, n, inner), over its middle axis."""
+    if inner == 1:
+        _softmax_of_rows(out, out_at, a, a_at, outer, n, False)
+    else:
+        _softmax_of(out, out_at, a, a_at, outer, n, inner, False)
+
+
+@compiled
+def log_softmax_axis(out: Floats, out_at: int, a: Floats, a_at: int, outer: int, n: int, inner: int) -> None:
+    """Compute the logarithm of the softmax of `a`, seen as (outer, n, inner), over its middle axis."""
+    if inner == 1:
+        _softmax_of_rows(out, out_at, a, a_at, outer, n, True)
+    else:
+        _softmax_of(out, out_at, a, a_at, outer, n, inner, True)
