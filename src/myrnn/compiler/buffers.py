@@ -214,6 +214,8 @@ class ResultBuffers:
     # sums of their gradients.
     last: dict[int, Place]
     last_gradients: dict[int, Place]
+    # Of states, by the values that their loops keep instead of them; in observed programs only.
+    moved_gradients: dict[int, Place]
 
     @classmethod
     def of(cls, buffers: Buffers) -> ResultBuffers:
@@ -241,9 +243,11 @@ class ResultBuffers:
         read |= {i for i, backward in enumerate(r.goes_backward) if backward}
         last = {i: new(f"last_{names[i]}", sizes[i], Rows.SEQUENCES) for i in sorted(read)}
         last_gradients = {i: new(f"d_last_{names[i]}", sizes[i], Rows.SEQUENCES) for i in sorted(read)}
+        moved = plan.derivative.of_moved if plan.kind.observed else ()
+        moved_gradients = {i: new(f"d_{names[i]}_t", sizes[i], Rows.STEPS) for i in moved}
         return cls(
             states, gradients, input_gradients, penalty, penalty_times, kept, kept_gradients, logits, logit_gradients,
-            last, last_gradients,
+            last, last_gradients, moved_gradients,
         )  # fmt: skip
 
     def interface(self, plan: Plan) -> Interface:
@@ -263,7 +267,8 @@ class ResultBuffers:
                 for loop, first in zip(r.loops, r.first_states, strict=True)
                 for k, node in loop.kept.items()
                 if node in loop.step
-            },
+            }
+            | {i: place.buffer for i, place in self.moved_gradients.items()},
             input_gradients=self.input_gradients.buffer if self.input_gradients else None,
             penalty_times=self.penalty_times.buffer if self.penalty_times else None,
         )

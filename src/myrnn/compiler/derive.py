@@ -7,7 +7,7 @@ Werbos, "Backpropagation through time: what it does and how to do it", 1990.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
 from typing import NamedTuple
@@ -41,6 +41,7 @@ from myrnn.compiler.leaves import (
 )
 from myrnn.compiler.loops import Recurrence
 from myrnn.compiler.loss import LossGraph, PenaltyGraph
+from myrnn.compiler.nearer import Moved, move_products
 from myrnn.compiler.ops import OPERATIONS, add, equal, expand, indices_of, join, run_of, select, total
 from myrnn.compiler.simplify import split_product
 
@@ -58,11 +59,13 @@ class Hoisted:
     derived: tuple[Node, ...]
     # The recurrence as it was found.
     rolled: Recurrence
+    # What later loops computed of states, and what their own loops keep of it instead.
+    moved: tuple[Moved, ...] = ()
 
 
 def hoist(recurrence: Recurrence) -> Hoisted:
     """Rebuild the recurrence with joined products split and constant parts replaced by leaves."""
-    split = _rewritten(recurrence, Builder(simplify=True))
+    split, moved = move_products(_rewritten(recurrence, Builder(simplify=True)))
     build = split.build
     targets = [*split.step, *split.kept.values(), split.readout]
     order = topological(targets)
@@ -76,7 +79,11 @@ def hoist(recurrence: Recurrence) -> Hoisted:
     chosen = [n for n in candidates if n not in leaves]
     leaves |= {n: build.leaf(Derived(i), n.size) for i, n in enumerate(chosen)}
     # The initial states are not rewritten: they are computed once in any case.
-    return Hoisted(split.placed(substitutions(build, targets, leaves), keep_initial=True), tuple(chosen), recurrence)
+    targets += [product for one in moved for product in one.products.values()]
+    place = substitutions(build, targets, leaves)
+    return Hoisted(
+        split.placed(place, keep_initial=True), tuple(chosen), recurrence, tuple(one.placed(place) for one in moved)
+    )
 
 
 def _rewritten(recurrence: Recurrence, build: Builder) -> Recurrence:
@@ -151,6 +158,8 @@ class Derivative:
     entries: tuple[Pullback, ...]
     # From the other initial states and the derived nodes to the parameters.
     prelude: Pullback
+    # The gradients of states by values that their loops keep instead of them, by the number of the state.
+    of_moved: dict[int, Node]
     # The kind of data for which the next passes make a program.
     kind: ProgramKind = ONE_OF_FEATURES
 
@@ -195,6 +204,7 @@ def differentiate(hoisted: Hoisted) -> Derivative:
         tuple(loops),
         tuple(entries),
         _pullback([*begin, *hoisted.derived], [*of_begin, *of_derived], r),
+        dict(pair for one in hoisted.moved for pair in _of_moved(one, r)),
     )
 
 
@@ -208,6 +218,16 @@ def without_gradients(derivative: Derivative) -> Derivative:
         entries=(nothing,) * len(derivative.entries),
         prelude=nothing,
     )
+
+
+def _of_moved(moved: Moved, recurrence: Recurrence) -> Iterator[tuple[int, Node]]:
+    """Yield the number of the state that the values are computed from, if it is one, and its gradient by them."""
+    build, loop = recurrence.build, recurrence.loops[moved.loop]
+    gradients = [build.leaf(Gradient(Kept(k)), node.size) for k, node in moved.products.items()]
+    terms, _ = pull_back(build, list(moved.products.values()), gradients)
+    if moved.kept in loop.step:
+        state = recurrence.first_states[moved.loop] + loop.step.index(moved.kept)
+        yield state, _summed(build, terms.get(moved.leaf, []), moved.leaf.size)
 
 
 def _pullback(targets: Sequence[Node], gradients: Sequence[Node], recurrence: Recurrence) -> Pullback:
@@ -306,14 +326,17 @@ def differentiate_penalty(penalty: PenaltyGraph, recurrence: Recurrence) -> tupl
 def _summed(build: Builder, terms: list[Node], size: int) -> Node:
     if not terms:
         return build.constant(np.zeros(size))
-    return _side_by_side(terms, size) or reduce(add, terms)
+    puts = [term for term in terms if term.operation == "put"]
+    if (joined := _side_by_side(puts, size)) is not None:
+        terms = [*(term for term in terms if term not in puts), joined]
+    return reduce(add, terms)
 
 
-def _side_by_side(terms: list[Node], size: int) -> Node | None:
+def _side_by_side(puts: list[Node], size: int) -> Node | None:
     """Join terms that fill a vector piece by piece, as gradients of slices do; return None for other terms."""
-    if len(terms) < 2 or any(t.operation != "put" for t in terms):
+    if len(puts) < 2:
         return None
-    places = [t.attributes[0] for t in terms]
+    places = [t.attributes[0] for t in puts]
     if sum(len(p) // 4 for p in places) != size or len(set(np.concatenate([indices_of(p) for p in places]))) != size:
         return None
-    return join(*(t.inputs[0] for t in terms), places=tuple(places))
+    return join(*(t.inputs[0] for t in puts), places=tuple(places))

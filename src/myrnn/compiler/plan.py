@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from math import prod
 
@@ -226,7 +226,7 @@ def plan(derivative: Derivative) -> Plan:
         _part(loop.initial, pullback, weights, kind) for loop, pullback in zip(r.loops, derivative.entries, strict=True)
     )
     steps = tuple(
-        _part([*loop.step, *loop.kept.values()], pullback, weights, kind, projected)
+        _part([*loop.step, *loop.kept.values()], pullback, weights, kind, projected, loop.step)
         for loop, pullback in zip(r.loops, derivative.loops, strict=True)
     )
     readout = _part([r.readout], derivative.readout, weights, kind)
@@ -363,7 +363,8 @@ def _part(
     pullback: Pullback,
     weights: dict[Node, Weight],
     kind: ProgramKind,
-    projected: Container[Node] = (),
+    projected: Collection[Node] = (),
+    states: Sequence[Node] = (),
 ) -> PartPlan:
     outer, others = [], []
     for leaf, terms in pullback.weights.items():
@@ -380,8 +381,8 @@ def _part(
     saved = tuple(
         node
         for node in _saved(forward, backward_targets(pullback))
-        # All steps have their rows of these, of which slices are read in place.
-        if node not in projected and not (is_slice(node) and node.inputs[0] in projected)
+        # All steps have a row of these in any case, of which slices are read in place.
+        if node not in projected and not (is_slice(node) and node.inputs[0] in [*projected, *states])
     )
     return PartPlan(saved, tuple(outer), tuple(others))
 

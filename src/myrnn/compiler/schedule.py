@@ -216,8 +216,9 @@ class _Scheduler:
         loop, planned, own = self._recurrence.loops[number], self._plan.steps[number], self._own(number)
         targets, operands, saved = [*loop.step, *loop.kept.values()], set(planned.operands), set(planned.saved)
         order = topological(targets)
-        # The rows of tokens are scattered, but products read consecutive rows.
-        factors = {i for n in order if n.operation == "matmul" and n not in self._plan.projected for i in n.inputs}
+        # The rows of tokens are scattered, but products with weights read consecutive rows.
+        products = [n for n in order if n.operation == "matmul" and n.inputs[1] in self._plan.weights]
+        factors = {n.inputs[0] for n in products if n not in self._plan.projected}
         self._stand_last(part)
         part.stand(self._state_leaves[own], self._results.states[own], _before(loop))
         lasting = [n for n in order if n.inputs and (n in operands or (n in saved and n not in loop.step))]
@@ -354,6 +355,9 @@ class _Scheduler:
             for i in range(own.start, own.stop)
         ]
         stores += self._stores_of_last(part, pullback, own)
+        for i, place in self._results.moved_gradients.items():
+            if own.start <= i < own.stop:
+                stores.append(part.store(self._derivative.of_moved[i], place))
         for k, node in pullback.kept.items():
             stores.append(part.store(node, self._results.kept_gradients[k], add=self._is_summed(k, number + 1)))
         for o in planned.outer:

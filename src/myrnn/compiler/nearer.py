@@ -1,0 +1,91 @@
+"""Products of kept matrices move into the loop that keeps them.
+
+If later loops only multiply a state of D x D numbers by vectors of the same step, the loop computes these products
+itself, while the state is in the processor's cache, and keeps D numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from myrnn.compiler.graph import Node, leaves_of, substitute, topological
+from myrnn.compiler.leaves import INPUT, WEIGHTS, Constant, Kept, Leaf
+from myrnn.compiler.loops import Recurrence
+from myrnn.compiler.ops import is_slice
+
+
+@dataclass(frozen=True)
+class Moved:
+    """Values that a loop keeps instead of a larger one."""
+
+    loop: int
+    kept: Node  # the larger value in the loop
+    leaf: Node  # the same for later loops
+    products: dict[int, Node]  # the number of a kept value -> how later loops computed it from the leaf
+
+    def placed(self, place: Mapping[Node, Node]) -> Moved:
+        """Return it with each node replaced."""
+        return replace(self, kept=place[self.kept], products={k: place[node] for k, node in self.products.items()})
+
+
+def move_products(recurrence: Recurrence) -> tuple[Recurrence, tuple[Moved, ...]]:
+    """Return the recurrence with products of kept matrices in the loops that keep these, and what has moved."""
+    found = list[Moved]()
+    for number, loop in enumerate(recurrence.loops):
+        for k in loop.kept:
+            products = _products_of(recurrence, number, k)
+            if products:
+                moved = _moved(recurrence, number, k, products)
+                recurrence = _without(recurrence, moved)
+                found.append(moved)
+    return recurrence, tuple(found)
+
+
+def _products_of(recurrence: Recurrence, number: int, k: int) -> list[Node]:
+    """Return the products that are all that later loops read of a kept value, if they are smaller; otherwise none."""
+    loops = recurrence.loops
+    leaf = recurrence.build.leaf(Kept(k), loops[number].kept[k].size)
+    targets = [n for loop in loops[number + 1 :] for n in (*loop.step, *loop.kept.values())]
+    order = topological([*targets, recurrence.readout])
+    source, products = {leaf}, list[Node]()
+    for node in order:
+        if source.isdisjoint(node.inputs):
+            continue
+        if is_slice(node):
+            source.add(node)
+        elif node.operation == "matmul" and not isinstance(node.inputs[1].leaf, WEIGHTS):
+            products.append(node)
+        else:
+            return []
+    beginning = [n for loop in loops for n in loop.initial]
+    if not source.isdisjoint([*targets, recurrence.readout]) or leaf in topological(beginning):
+        return []
+    known = {Kept(i) for loop in loops[:number] for i in loop.kept} | {leaf.leaf, INPUT}
+    if not all(one in known or isinstance(one, WEIGHTS | Constant) for one in leaves_of(Leaf, products)):
+        return []
+    return products if sum(n.size for n in products) < leaf.size else []
+
+
+def _moved(recurrence: Recurrence, number: int, k: int, products: list[Node]) -> Moved:
+    node, first = recurrence.loops[number].kept[k], max(recurrence.kept) + 1
+    leaf = recurrence.build.leaf(Kept(k), node.size)
+    return Moved(number, node, leaf, dict(enumerate(products, first)))
+
+
+def _without(recurrence: Recurrence, moved: Moved) -> Recurrence:
+    """Return the recurrence whose loop keeps products instead of a matrix."""
+    build, loops = recurrence.build, list(recurrence.loops)
+    loop = loops[moved.loop]
+    own = substitute(build, list(moved.products.values()), {moved.leaf: moved.kept})
+    kept = {k: n for k, n in loop.kept.items() if Kept(k) != moved.leaf.leaf} | dict(
+        zip(moved.products, own, strict=True)
+    )
+    loops[moved.loop] = replace(loop, kept=kept)
+    known = {node: build.leaf(Kept(k), node.size) for k, node in moved.products.items()}
+    for i in range(moved.loop + 1, len(loops)):
+        later = loops[i]
+        step = substitute(build, later.step, known)
+        values = substitute(build, list(later.kept.values()), known)
+        loops[i] = replace(later, step=tuple(step), kept=dict(zip(later.kept, values, strict=True)))
+    return replace(recurrence, loops=tuple(loops))
