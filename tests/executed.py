@@ -35,6 +35,7 @@ SIGNS = {
     "+": lambda a, b: a + b,
     "-": lambda a, b: a - b,
     "*": lambda a, b: a * b,
+    "%": lambda a, b: a % b,
     ">": lambda a, b: a > b,
 }
 

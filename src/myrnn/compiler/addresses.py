@@ -26,6 +26,10 @@ class Expression:
         """Return the product."""
         return Infix("*", self, other)
 
+    def __mod__(self, other: Number) -> Infix:
+        """Return the remainder."""
+        return Infix("%", self, other)
+
     def __gt__(self, other: Number) -> Infix:
         """Return the comparison."""
         return Infix(">", self, other)
@@ -75,7 +79,7 @@ class Item(Expression):
 
 @dataclass(frozen=True)
 class Infix(Expression):
-    """A sum, difference, product or comparison of two numbers."""
+    """A sum, difference, product, remainder or comparison of two numbers."""
 
     sign: str
     left: Number
@@ -93,7 +97,7 @@ def written(number: Number, name: Callable[[Size | Begin], str]) -> str:
             return f"{array.text}[{written(index, name)}]"
         case Infix(sign, left, right):
             texts = [written(operand, name) for operand in (left, right)]
-            if sign == "*":
+            if sign in "*%":
                 sums = [isinstance(operand, Infix) and operand.sign in "+-" for operand in (left, right)]
                 texts = [f"({text})" if is_sum else text for text, is_sum in zip(texts, sums, strict=True)]
             return f"{texts[0]} {sign} {texts[1]}"
@@ -111,6 +115,7 @@ class Rows(Enum):
     SEQUENCES = "one for each sequence"
     STEPS = "one for each step of each sequence"
     STATES = "one for each step of each sequence, and one for each sequence"
+    TURNS = "two for each sequence, which are used at every other step"
     TABLE = "one for each step, whatever the sequence"
 
 

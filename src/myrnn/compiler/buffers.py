@@ -224,7 +224,10 @@ class ResultBuffers:
         r = plan.derivative.recurrence
         names, sizes = state_names(r), r.state_sizes
         states = [new(name, size, Rows.STATES) for name, size in zip(names, sizes, strict=True)]
-        gradients = [new(f"d_{name}", size, Rows.STATES) for name, size in zip(names, sizes, strict=True)]
+        gradients = [
+            new(f"d_{name}", size, Rows.STATES if i in plan.gradients_of_all_steps else Rows.TURNS)
+            for i, (name, size) in enumerate(zip(names, sizes, strict=True))
+        ]
         input_gradients = new("d_inputs", r.dim_input, Rows.STEPS) if plan.kind.observed else None
         penalty, penalty_times = (new(n, 1) if plan.penalty else None for n in ("penalty", "penalty_times"))
         leaves = {k: r.build.leaf(Kept(k), n.size) for k, n in r.kept.items()}

@@ -83,6 +83,8 @@ STREAMS, CARRIED = map(Name, ("streams", "carried"))
 X, SOURCE, PLACE, LENGTH, DONE, LEFT = map(Name, ("x", "source", "place", "length", "done", "left"))
 ROW, AFTER, ACTIVE, BEGUN = map(Name, ("row", "after", "active", "begun"))
 
+# The rows of a buffer that depend on the step.
+_OF_STEPS = (Rows.STEPS, Rows.STATES, Rows.TURNS)
 _ROWS = {RowOf.TOKEN: X, RowOf.DONE: DONE, RowOf.LEFT: LEFT}
 
 
@@ -95,6 +97,8 @@ class Form:
     count: dict[Over, Number]
     # The first row of a buffer with several rows, at each moment and after a step; none for the first of all.
     row: dict[Over | RowOf, Number | None]
+    # The same if there are two rows for each sequence, in turns.
+    turn: dict[Over | RowOf, Number]
     # Definitions at a step, and for each of several rows.
     at_step: tuple[Define, ...]
     for_each: dict[Over, tuple[Define, ...]]
@@ -128,6 +132,8 @@ class Form:
             row = _ROWS[place.row]
         elif place.buffer.rows in (Rows.STEPS, Rows.STATES):
             row = self.row[moment]
+        elif place.buffer.rows is Rows.TURNS:
+            row = self.turn[moment]
         if each_row and place.buffer.rows not in (Rows.ONE, Rows.TABLE) and over in self.count:
             row = R if row is None else Infix("+", row, R)
         return Address(place.buffer, place.size, row, place.offset)
@@ -140,7 +146,16 @@ class Form:
     def _lies_apart(self, place: Place, over: Over) -> bool:
         """Whether the rows of a batch are not contiguous: sequences of other lengths begin at other steps."""
         moment = over if place.row is RowOf.NOW else place.row
-        return self.is_batch and moment is Over.START and place.buffer.rows in (Rows.STEPS, Rows.STATES)
+        return (
+            self.is_batch
+            and moment is Over.START
+            and place.buffer.rows
+            in (
+                Rows.STEPS,
+                Rows.STATES,
+                Rows.TURNS,
+            )
+        )
 
     def _matrix(self, place: Place) -> Matrix:
         """Return the address of a matrix of which all rows are read together."""
@@ -242,6 +257,13 @@ SINGLE = Form(
         Over.ALL: None,
         Over.LATER: 1,
     },
+    turn={
+        Over.START: 0,
+        Over.STEP: T % 2,
+        Over.GOING: T % 2,
+        RowOf.AFTER: (T + 1) % 2,
+        Over.END: STEPS % 2,
+    },
     at_step=(Define(X, TOKENS[BEGIN + T]), Define(DONE, T), Define(LEFT, STEPS - 1 - T)),
     for_each={
         Over.END: (Define(PLACE, MEMBER),),
@@ -271,6 +293,13 @@ BATCH = Form(
         Over.END: TOTAL,
         Over.ALL: None,
         Over.LATER: START[1],
+    },
+    turn={
+        Over.START: (STEPS - LENGTH) % 2 * SEQUENCES,
+        Over.STEP: T % 2 * SEQUENCES,
+        Over.GOING: T % 2 * SEQUENCES,
+        RowOf.AFTER: (T + 1) % 2 * SEQUENCES,
+        Over.END: STEPS % 2 * SEQUENCES,
     },
     at_step=(
         Define(ROW, START[T]),

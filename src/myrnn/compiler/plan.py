@@ -25,6 +25,8 @@ from myrnn.compiler.runtime import LANES
 
 # With this many rows, updating all rows of a weight costs more than keeping a record of each.
 LOOKUP_ROWS = 4096
+# The gradients of states of this many numbers, which are mostly matrices, do not stay in the cache for all steps.
+MATRIX = 256
 
 
 def padded(size: int) -> int:
@@ -177,6 +179,8 @@ class Plan:
     # For loops that run forward: states that are zero before the first step, and gradients that nothing reads there.
     zero_at_first: frozenset[Node]
     unread_at_first: frozenset[Node]
+    # The states whose gradients are kept for all steps.
+    gradients_of_all_steps: frozenset[int]
 
     @property
     def kind(self) -> ProgramKind:
@@ -253,6 +257,15 @@ def plan(derivative: Derivative) -> Plan:
         _clean(derivative, weights, parts),
         frozenset(r.build.leaf(LoopState(i), r.state_sizes[i]) for i in zero),
         frozenset() if kind.observed else _unread_at_first(derivative),
+        _gradients_of_all_steps(r, kind, steps),
+    )
+
+
+def _gradients_of_all_steps(recurrence: Recurrence, kind: ProgramKind, steps: Sequence[PartPlan]) -> frozenset[int]:
+    """Return the states whose gradients need a row for every step, and the small ones, for which it costs little."""
+    read = {n.leaf.of for part in steps for n in part.operands if isinstance(n.leaf, Gradient)}
+    return frozenset(
+        i for i, size in enumerate(recurrence.state_sizes) if kind.observed or size < MATRIX or LoopState(i) in read
     )
 
 

@@ -91,6 +91,7 @@ class Memory:
             Rows.SEQUENCES: sequences,
             Rows.STEPS: steps,
             Rows.STATES: steps + sequences,
+            Rows.TURNS: 2 * sequences,
             Rows.TABLE: table_rows + UNSEEN,
         }
         return max(1, rows[buffer.rows]) * buffer.lines

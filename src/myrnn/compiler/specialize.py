@@ -32,7 +32,7 @@ from myrnn.compiler.instructions import (
 Known = Mapping[str, Number]
 """The name of a number, or of an array whose items are all the same number -> that number."""
 
-_DECIDED = {"+": int.__add__, "-": int.__sub__, "*": int.__mul__, ">": int.__gt__}
+_DECIDED = {"+": int.__add__, "-": int.__sub__, "*": int.__mul__, "%": int.__mod__, ">": int.__gt__}
 
 
 def specialized(phases: Iterable[Phase], known: Known) -> tuple[Phase, ...]:

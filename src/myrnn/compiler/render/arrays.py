@@ -77,4 +77,5 @@ def _amount(buffer: Buffer) -> Amount:
         Rows.SEQUENCES: Amount(row),
         Rows.STEPS: Amount(0, row),
         Rows.STATES: Amount(row, row),
+        Rows.TURNS: Amount(2 * row),
     }[buffer.rows]

@@ -138,8 +138,9 @@ def fma(a: Any, b: Any, c: Any) -> CodeValue:
 
 
 def shuffle(a: CodeValue, b: CodeValue, order: list[int]) -> CodeValue:
-    """Return the numbers of two lanes selected by `order`; those of `b` count from 16 on."""
-    return CodeValue(a.builder, a.builder.shuffle_vector(a.llvm, b.llvm, ir.Constant(INTEGERS, order)))
+    """Return the numbers of two values selected by `order`; those of `b` count from those of `a` on."""
+    kind = ir.VectorType(ir.IntType(32), len(order))
+    return CodeValue(a.builder, a.builder.shuffle_vector(a.llvm, b.llvm, ir.Constant(kind, order)))
 
 
 def splat(number: CodeValue) -> CodeValue:
@@ -248,13 +249,19 @@ def store_first(array: Array, index: Index, value: Lanes, count: Index) -> None:
 
 def add_up(rows: list[CodeValue]) -> CodeValue:
     """Return the sums of the lanes of sixteen values, that of the first in the first lane, and so on."""
-    for half in (8, 4, 2, 1):
-        # Add the halves of each value, and put those of two values next to each other.
-        upper = [lane if not lane & half else 16 + lane - half for lane in range(16)]
-        lower = [lane + half if not lane & half else 16 + lane for lane in range(16)]
-        pairs = list(zip(rows[:half], rows[half:], strict=True))
-        rows = [shuffle(a, b, upper) + shuffle(a, b, lower) for a, b in pairs]
-    return rows[0]
+    # The halves of a value are added first, since half as many lanes are moved faster on many processors.
+    halves = [[lane + first for lane in range(8)] for first in (0, 8)]
+    rows = [shuffle(row, row, halves[0]) + shuffle(row, row, halves[1]) for row in rows]
+    eights = []
+    for eight in (rows[:8], rows[8:]):
+        for half in (4, 2, 1):
+            # Add the halves of two values, and put their sums next to each other.
+            upper = [lane if not lane & half else 8 + lane - half for lane in range(8)]
+            lower = [lane + half if not lane & half else 8 + lane for lane in range(8)]
+            pairs = zip(eight[:half], eight[half:], strict=True)
+            eight = [shuffle(a, b, upper) + shuffle(a, b, lower) for a, b in pairs]
+        eights += eight
+    return shuffle(eights[0], eights[1], list(range(16)))
 
 
 @instruction
