@@ -2,6 +2,8 @@
 
 import re
 import shlex
+import shutil
+import subprocess
 from ast import literal_eval
 from pathlib import Path
 
@@ -10,6 +12,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
+import myrnn
 from myrnn import Experiment, registry
 from myrnn.cli import main
 from myrnn.intervals import wilson_interval
@@ -68,7 +71,14 @@ def test_figures_tables_and_weights(folder):
     assert {"training.svg", "lengths.pdf", "lengths.csv", "step.svg"} <= {path.name for path in folder.iterdir()}
 
 
+def export_to_c(name, training):
+    for ending in ("c", "js"):
+        myrnn.export("runs/halves", f"halves.{ending}", name=name, training=training, overwrite=True)
+    shutil.move("halves.js", "halves.mjs")
+
+
 @pytest.mark.long
+@pytest.mark.skipif(not (shutil.which("cc") and shutil.which("node")), reason="there is no C compiler, or no Node")
 def test_outside_of_python(capsys):
     """The program of the page prints what the page shows, and the commands write the same file."""
     text = (DOCS / "how-to" / "deploy.md").read_text(encoding="utf-8")
@@ -79,6 +89,40 @@ def test_outside_of_python(capsys):
     assert main(shlex.split(train.replace("runs/halves", "again"))) == 0
     assert main(shlex.split(export.replace("runs/halves", "again").replace("halves.onnx", "again/halves.onnx"))) == 0
     assert Path("again/halves.onnx").read_bytes() == written
+    # The program in C, as its Makefile builds it.
+    program, learning = re.findall(r"^```c\n(.*?)^```", text, re.M | re.S)
+    Path("main.c").write_text(program)
+    rule, commands = (
+        re.search(r"`main: main.c halves.c; (.*?)`", text)[1],
+        re.search(r"\| ./main\n(.*?)```", text, re.S)[1],
+    )
+    export_to_c(name="halves", training=False)
+    subprocess.run([*shlex.split(rule), "-std=c99", "-Wall", "-Wextra", "-Werror"], check=True)
+    assert subprocess.run(["./main"], input="3131\n", capture_output=True, text=True, check=True).stdout == commands
+    # What goes on learning, in C and JavaScript.
+    export_to_c(name="net", training=True)
+    head, body = learning.split("net_first_weights", 1)
+    given = (
+        "static float work[10000];\nstatic const int tokens[4] = {3, 1, 3, 1};\nstatic const int steps = 4, label = 1;"
+    )
+    lines = ['#include "halves.c"', given, f"static {head.replace('int it', 'static int it')}", "int main(void) {"]
+    lines += ["struct net net;", f"net_first_weights{body}", "return loss > 0.0f ? 0 : 1;", "}"]
+    Path("learn.c").write_text("\n".join(lines))
+    subprocess.run([*shlex.split("cc learn.c -o learn -lm -std=c99 -Wall -Wextra -Werror")], check=True)
+    subprocess.run(["./learn"], check=True)
+    (script,) = re.findall(r"^```js\n(.*?)^```", text, re.M | re.S)
+    (page,) = re.findall(r"^```html\n(.*?)^```", text, re.M | re.S)
+    names = "firstWeights, gradients, adam, run, info"
+    lines = [f'import {{ {names} }} from "./halves.mjs";', "const tokens = [3, 1, 3, 1], label = 1;", script]
+    lines += ["if (!(found.loss > 0 && outputs.length === 2)) throw new Error(found.loss);"]
+    Path("learn.mjs").write_text("\n".join(lines))
+    subprocess.run(["node", "learn.mjs"], check=True)
+    # The script of the web page, with stand-ins for its elements.
+    script = re.search(r'<script type="module">(.*?)</script>', page, re.S)[1].replace("halves.js", "halves.mjs")
+    before = 'const digits = { value: "3131" }, answer = {};'
+    lines = [before, script, 'digits.oninput(); if (answer.value !== "match") throw new Error(answer.value);']
+    Path("page.mjs").write_text("\n".join(lines))
+    subprocess.run(["node", "page.mjs"], check=True)
 
 
 @pytest.mark.long

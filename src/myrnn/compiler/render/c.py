@@ -12,7 +12,7 @@ _FUNCTIONS = {
     "absolute": "fabsf", "arccos": "acosf", "arccosh": "acoshf", "arcsin": "asinf", "arcsinh": "asinhf",
     "arctan": "atanf", "arctan2": "atan2f", "arctanh": "atanhf", "cbrt": "cbrtf", "cos": "cosf", "exp": "expf",
     "expm1": "expm1f", "floor": "floorf", "log": "logf", "log1p": "log1pf", "power": "powf", "rint": "rintf",
-    "sin": "sinf", "sqrt": "sqrtf", "tanh": "tanhf",
+    "sin": "sinf", "sqrt": "sqrtf",
 }  # fmt: skip
 
 

@@ -21,6 +21,16 @@ static float relu(float x) { return x < 0.0f ? 0.0f : x; }
 /* 1 / (1 + e^-x). */
 static float sigmoid(float x) { return 1.0f / (1.0f + expf(-x)); }
 
+/* The hyperbolic tangent, x P(x^2) / Q(x^2) up to where it is 1 in float: much faster than that of most libraries, with a
+   relative error below 4e-7. */
+static float tanh(float x) {
+    const float near = x < -9.02f ? -9.02f : x > 9.02f ? 9.02f : x, square = near * near;
+    const float over = 1.0f + square * (0.13379666f + square * (0.0034939724f + square * (2.0582433e-05f + square * 1.3317599e-08f)));
+    const float under = 1.0f + square * (0.46712983f + square * (0.02587084f + square * (0.00032829898f + square * 7.7614192e-07f)));
+    const float found = near * over / under;
+    return found < -1.0f ? -1.0f : found > 1.0f ? 1.0f : found;
+}
+
 /* log(e^a + e^b). */
 static float logaddexp(float a, float b) {
     const float distance = a == b ? 0.0f : fabsf(a - b);
@@ -142,16 +152,25 @@ static void multiply(float *out, int out_row, const float *a, int a_row, int a_s
                      int steps, int columns, int add) {
     for (int i = 0; i < rows; i++, out += out_row, a += a_row) {
         int j = 0;
-        /* Sixteen sums fit into registers. */
+        /* Four times four sums: compilers keep each four in a register of four numbers. */
         for (; j + 16 <= columns; j += 16) {
-            float sum[16];
-            for (int c = 0; c < 16; c++) sum[c] = add ? out[j + c] : 0.0f;
+            float first[4], second[4], third[4], fourth[4];
+            for (int c = 0; c < 4; c++) first[c] = add ? out[j + c] : 0.0f;
+            for (int c = 0; c < 4; c++) second[c] = add ? out[j + 4 + c] : 0.0f;
+            for (int c = 0; c < 4; c++) third[c] = add ? out[j + 8 + c] : 0.0f;
+            for (int c = 0; c < 4; c++) fourth[c] = add ? out[j + 12 + c] : 0.0f;
             for (int s = 0; s < steps; s++) {
                 const float left = a[s * a_step];
-                const float *right = b + s * b_row + j;
-                for (int c = 0; c < 16; c++) sum[c] += left * right[c];
+                const float *const right = b + s * b_row;
+                for (int c = 0; c < 4; c++) first[c] += left * right[j + c];
+                for (int c = 0; c < 4; c++) second[c] += left * right[j + 4 + c];
+                for (int c = 0; c < 4; c++) third[c] += left * right[j + 8 + c];
+                for (int c = 0; c < 4; c++) fourth[c] += left * right[j + 12 + c];
             }
-            for (int c = 0; c < 16; c++) out[j + c] = sum[c];
+            for (int c = 0; c < 4; c++) out[j + c] = first[c];
+            for (int c = 0; c < 4; c++) out[j + 4 + c] = second[c];
+            for (int c = 0; c < 4; c++) out[j + 8 + c] = third[c];
+            for (int c = 0; c < 4; c++) out[j + 12 + c] = fourth[c];
         }
         for (; j < columns; j++) {
             float sum = add ? out[j] : 0.0f;
