@@ -59,7 +59,7 @@ class ExportedPage(BrowserPage):
         return self.find(name).text
 
     def type(self, text, name="sequence"):
-        """Replace what stands in a field, key by key."""
+        """Replace the text of a field, key by key."""
         self.script("const node = document.getElementById(arguments[0]); node.value = ''; node.focus();", name)
         self.find(name).send_keys(text)
 

@@ -40,7 +40,7 @@ export class SequenceInput {
   startRows() {
     const {columns, mean} = this.data.inputs, names = columns ? `: ${columns.join(", ")}` : "";
     byId("symbols-told").textContent = mean.length === 1 ? `Type a number for each step${names}.` : `Type a line for each step, with ${mean.length} numbers${names}.`;
-    byId("field-label").textContent = mean.length === 1 ? "Numbers" : "Steps, one a line";
+    byId("field-label").textContent = mean.length === 1 ? "Numbers" : "Steps, one per line";
     this.field.rows = 6;
     byId("symbols").hidden = true;
   }

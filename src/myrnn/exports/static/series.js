@@ -57,13 +57,13 @@ export class Series {
   tellColumns(names) {
     byId("card-series").classList.add("several");
     byId("series-title").textContent = "Continue a series";
-    byId("series-told").textContent = `Type a line for each step, with ${names.length} numbers. The network goes on with them.`;
+    byId("series-told").textContent = `Type a line for each step, with ${names.length} numbers. The network continues them.`;
     byId("numbers-label").textContent = `Numbers, a line for each step: ${names.join(", ")}`;
     const key = (name, i) => make("span", {class: "nobreak"}, make("i", {class: `stroke line${i % LINES}`}), name);
     byId("series-legend").replaceChildren(...names.map(key), make("span", {class: "nobreak"}, make("i", {class: "stroke ahead"}), "what the network expects"));
   }
 
-  // The end of a known series; otherwise what the network goes on with after a wave, if that is a series like those that
+  // The end of a known series; otherwise the continuation of a wave, if that is a series like those that
   // it has learned, or the wave.
   example() {
     if (this.data.examples.length) return this.data.examples[0].x;
@@ -140,7 +140,7 @@ export class Series {
     if (canvas.hidden || !chart.box) return;
     const cell = chart.x(1) - chart.x(0), flat = states.flatMap(one => [...one[state.name]]);
     canvas.style.marginLeft = `${chart.x(this.data.series.skipped - 0.5)}px`;
-    canvas.setAttribute("aria-label", `State ${state.name} after each of ${states.length} steps, one column a step`);
+    canvas.setAttribute("aria-label", `State ${state.name} after each of ${states.length} steps, one column per step`);
     const scale = this.choice.scaleOf(states.map(one => ({states: one})));
     drawHeat(canvas, {states: flat, steps: states.length, units: state.size, cell, height: rootSize() * Math.min(9, Math.max(3, 0.35 * state.size)), scale});
   }

@@ -1,4 +1,4 @@
-// A network of text goes on with what was typed: each symbol is drawn by its probability, and read.
+// A network of text continues what was typed: each symbol is drawn by its probability, and read.
 import {byId, make, say} from "./dom.js";
 import {written} from "./given.js";
 import {Reading, drawn, softmax} from "./reading.js";
