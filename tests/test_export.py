@@ -14,7 +14,7 @@ from myrnn.cli import main
 from myrnn.compiler import compile
 from myrnn.data import Differences
 from myrnn.errors import CompileError, InvalidArgument, RunError
-from myrnn.exports import Scale, export, identifier, network_of
+from myrnn.exports import Units, export, identifier, network_of
 from myrnn.runs import load_run
 from run_folders import data_run, task_run
 
@@ -75,11 +75,11 @@ def test_estimators():
     wave = np.sin(np.arange(100) / 5)
     series = network_of(small(SequenceForecaster, difference=1, truncate=None, validation_fraction=0).fit(wave))
     changes = np.diff(wave)
-    assert series.inputs == series.outputs == Scale((pytest.approx(changes.mean()),), (pytest.approx(changes.std()),))
+    assert series.inputs == series.outputs == Units((pytest.approx(changes.mean()),), (pytest.approx(changes.std()),))
     assert (series.targets, series.goes_on, series.differences) == ("numbers", True, Differences(1))
     rows = [np.arange(6.0).reshape(3, 2), np.ones((2, 2))]
     numbers = network_of(small(SequenceRegressor).fit(rows, [1.0, 3.0]))
-    assert (numbers.targets, numbers.classes, numbers.outputs) == ("numbers", (), Scale((2.0,), (1.0,)))
+    assert (numbers.targets, numbers.classes, numbers.outputs) == ("numbers", (), Units((2.0,), (1.0,)))
     assert (numbers.dim_input, numbers.inputs.mean) == (2, (8 / 5, 11 / 5))
 
 

@@ -21,7 +21,7 @@ from myrnn.compiler.leaves import INPUT, LENGTH, Kept, Parameter, StepNumber
 from myrnn.compiler.loops import Loop, Recurrence, placeholders, run_in_numpy
 from myrnn.compiler.ops import OPERATIONS
 from myrnn.errors import UnsupportedOperation
-from myrnn.exports import Network, network_of
+from myrnn.exports import TrainedNetwork, network_of
 from myrnn.exports.onnx import onnx_model
 from myrnn.exports.operators import FORMULAS, OPERATORS
 from recurrences import ALL, C
@@ -37,7 +37,7 @@ def of_graph(recurrence, weights=()):
         dim_input=recurrence.dim_input,
         dim_output=recurrence.readout.size,
     )
-    return Network("", compiled, tuple(weights), tuple(f"w{i}" for i in range(len(weights))))
+    return TrainedNetwork("", compiled, tuple(weights), tuple(f"w{i}" for i in range(len(weights))))
 
 
 def step_of(make, width):

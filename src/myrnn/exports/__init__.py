@@ -20,10 +20,10 @@ from myrnn import _checks
 from myrnn.compiler.render.c import C
 from myrnn.compiler.render.javascript import JAVASCRIPT
 from myrnn.errors import InvalidArgument
-from myrnn.exports.network import LengthAccuracy, Network, Scale, network_of
+from myrnn.exports.network import LengthAccuracy, TrainedNetwork, Units, network_of
 from myrnn.storage import place_file, refused
 
-__all__ = ["LengthAccuracy", "Network", "Options", "Scale", "export", "network_of"]
+__all__ = ["LengthAccuracy", "Options", "TrainedNetwork", "Units", "export", "network_of"]
 
 
 @dataclass(frozen=True)

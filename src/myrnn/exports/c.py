@@ -23,10 +23,10 @@ from myrnn.compiler.portable import (
 )
 from myrnn.compiler.render.arrays import Amount, Arrays, arrays_of
 from myrnn.compiler.render.c import C
-from myrnn.compiler.render.curly import Text, Writer, functions_of, in_comment, listed, runtime
+from myrnn.compiler.render.curly import CodeWriter, Text, functions_of, in_comment, listed, runtime
 from myrnn.exports import Options
 from myrnn.exports.learning import Learning, learning_of, reached_parts, weight_numbers
-from myrnn.exports.network import Network
+from myrnn.exports.network import TrainedNetwork
 
 # The arguments and variables of the functions, and what follows the name of the file in public names.
 _OWN = """
@@ -38,7 +38,7 @@ _PUBLIC = "start step logits run work classes symbols trained first_weights grad
 _LARGEST = 2**31 - 1
 
 
-def written(network: Network, options: Options) -> str:
+def written(network: TrainedNetwork, options: Options) -> str:
     """Return the text of the file."""
     return _File(network, options).text()
 
@@ -46,7 +46,7 @@ def written(network: Network, options: Options) -> str:
 class _File:
     """The parts of the file."""
 
-    def __init__(self, network: Network, options: Options) -> None:
+    def __init__(self, network: TrainedNetwork, options: Options) -> None:
         self._network, self._name, self._upper = network, options.name, options.name.upper()
         self._tokens, self._trains = options.tokens, options.training
         self._names = Names({*C.reserved, *_OWN, *(f"{self._name}_{other}" for other in (*_PUBLIC, *functions_of(C)))})
@@ -231,7 +231,7 @@ class _File:
         return arrays
 
     def _code_of(self, program: Portable, arrays: Arrays, phases: Sequence[Phase]) -> list[str]:
-        return Writer(self._code, program.schedule, arrays.names).phases(phases)
+        return CodeWriter(self._code, program.schedule, arrays.names).phases(phases)
 
     def _checks(self, most: str, refuse: str) -> list[str]:
         """Return what refuses a sequence that cannot be read."""
@@ -253,7 +253,7 @@ class _File:
             _function(
                 f"Returns how many numbers {function} needs for its work.",
                 f"int {self._name}_{name}(int steps)",
-                [f"return {_amount(total)};"],
+                [f"return {total};"],
             ),
         ]
 
@@ -296,7 +296,7 @@ def _pointers(arrays: Arrays, phases: Sequence[Phase]) -> Iterator[str]:
     """Yield the definitions of the arrays of a function in the memory that its caller gives."""
     memory = arrays.memory_of(phases)
     for buffer, begin in zip(memory, accumulate((arrays.memory[b] for b in memory), initial=Amount(0)), strict=False):
-        yield f"float *const {arrays.names[buffer]} = work + {_amount(begin)};"
+        yield f"float *const {arrays.names[buffer]} = work + {begin};"
 
 
 def _parts_of(weights: str, arrays: Arrays, phases: Sequence[Phase]) -> Iterator[str]:
@@ -304,10 +304,6 @@ def _parts_of(weights: str, arrays: Arrays, phases: Sequence[Phase]) -> Iterator
     for buffer in arrays.weights_of(phases):
         kind, whole = ("float", "gradients") if buffer.array == "g" else ("const float", weights)
         yield f"{kind} *const {arrays.names[buffer]} = {whole} + {buffer.begin};"
-
-
-def _amount(amount: Amount) -> str:
-    return f"{amount.fixed} + {amount.each_step} * steps"
 
 
 def _constant(kind: str, name: str, texts: Iterable[str]) -> str:

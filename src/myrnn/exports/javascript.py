@@ -23,12 +23,12 @@ from myrnn.compiler.portable import (
     sequence_program,
     step_program,
 )
-from myrnn.compiler.render.arrays import Amount, Arrays, arrays_of
-from myrnn.compiler.render.curly import Text, Writer, functions_of, in_comment, listed, runtime
+from myrnn.compiler.render.arrays import Arrays, arrays_of
+from myrnn.compiler.render.curly import CodeWriter, Text, functions_of, in_comment, listed, runtime
 from myrnn.compiler.render.javascript import JAVASCRIPT
 from myrnn.exports import Options
 from myrnn.exports.learning import Learning, learning_of, reached_parts, weight_numbers
-from myrnn.exports.network import Network
+from myrnn.exports.network import TrainedNetwork
 
 # The names of the module and the variables of its functions.
 _OWN = """
@@ -38,7 +38,7 @@ i j r t x xs done left place source
 """.split()
 
 
-def written(network: Network, options: Options) -> str:
+def written(network: TrainedNetwork, options: Options) -> str:
     """Return the text of the module."""
     return _Module(network, options).text()
 
@@ -46,7 +46,7 @@ def written(network: Network, options: Options) -> str:
 class _Module:
     """The parts of the module."""
 
-    def __init__(self, network: Network, options: Options) -> None:
+    def __init__(self, network: TrainedNetwork, options: Options) -> None:
         self._network, self._tokens, self._trains = network, options.tokens, options.training
         self._names = Names({*JAVASCRIPT.reserved, *_OWN, *functions_of(JAVASCRIPT)})
         self._code = Text(JAVASCRIPT, self._names)
@@ -250,7 +250,7 @@ class _Module:
         return arrays
 
     def _code_of(self, program: Portable, arrays: Arrays, phases: Sequence[Phase]) -> list[str]:
-        return Writer(self._code, program.schedule, arrays.names).phases(phases)
+        return CodeWriter(self._code, program.schedule, arrays.names).phases(phases)
 
     def _refuse(self, condition: str, number: Any, most: int | None) -> list[str]:
         """Return what refuses more steps than a model can read."""
@@ -283,7 +283,7 @@ def _returned(members: Iterable[str]) -> str:
 
 def _memory(arrays: Arrays, phases: Sequence[Phase]) -> Iterator[str]:
     for buffer in arrays.memory_of(phases):
-        yield f"const {arrays.names[buffer]} = new Float32Array({_amount(arrays.memory[buffer])});"
+        yield f"const {arrays.names[buffer]} = new Float32Array({arrays.memory[buffer]});"
 
 
 def _parts_of(weights: str, arrays: Arrays, phases: Sequence[Phase]) -> Iterator[str]:
@@ -291,10 +291,6 @@ def _parts_of(weights: str, arrays: Arrays, phases: Sequence[Phase]) -> Iterator
     for buffer in arrays.weights_of(phases):
         whole, end = "gradients" if buffer.array == "g" else weights, buffer.begin + buffer.lines * buffer.columns
         yield f"const {arrays.names[buffer]} = {whole}.subarray({buffer.begin}, {end});"
-
-
-def _amount(amount: Amount) -> str:
-    return f"{amount.fixed} + {amount.each_step} * steps"
 
 
 def _floats(numbers: Floats) -> str:

@@ -11,7 +11,7 @@ from myrnn.compiler.loss import LossGraph, trace_loss
 from myrnn.compiler.plan import Parameters
 from myrnn.compiler.reach import PERIOD
 from myrnn.errors import InvalidArgument
-from myrnn.exports.network import Network
+from myrnn.exports.network import TrainedNetwork
 from myrnn.losses import CROSS_ENTROPY, SHIPPED, loss_for, name_of
 from myrnn.targets import CLASS, SEVERAL, TargetKind
 
@@ -31,7 +31,7 @@ class Learning:
         return "const int *labels" if per_step else "int label"
 
 
-def learning_of(network: Network) -> Learning:
+def learning_of(network: TrainedNetwork) -> Learning:
     """Return the loss of a network, that of its run; raises InvalidArgument for a loss that is not the library's."""
     columns = None if network.targets == CLASS else network.dim_output
     kind = TargetKind(network.targets, network.per_step, columns)
@@ -46,7 +46,7 @@ def learning_of(network: Network) -> Learning:
     return Learning(name_of(loss), trace_loss(loss, kind, network.dim_output, examples))
 
 
-def reached_parts(network: Network, parameters: Parameters) -> list[tuple[int, int, int]]:
+def reached_parts(network: TrainedNetwork, parameters: Parameters) -> list[tuple[int, int, int]]:
     """Return the parts of the weights: begin, end, and from how many steps of a sequence on they have a gradient.
 
     MyGrad's optimizers leave weights without a gradient unchanged, whatever their moments are.
@@ -65,7 +65,7 @@ def reached_parts(network: Network, parameters: Parameters) -> list[tuple[int, i
     return parts
 
 
-def weight_numbers(network: Network, parameters: Parameters) -> Floats:
+def weight_numbers(network: TrainedNetwork, parameters: Parameters) -> Floats:
     """Return all weights in one array, in the layout of a program."""
     numbers = np.zeros(parameters.size, dtype=np.float32)
     for number, layout in parameters.layouts.items():

@@ -28,8 +28,8 @@ from myrnn.targets import CLASS, NUMBERS
 
 
 @dataclass(frozen=True)
-class Scale:
-    """How numbers are standardized: the model has ``(number - mean) / scale`` of each column.
+class Units:
+    """The units of numbers outside of the model, which has ``(number - mean) / scale`` of each column.
 
     Attributes
     ----------
@@ -56,7 +56,7 @@ class LengthAccuracy:
 
 
 @dataclass(frozen=True, eq=False)
-class Network:
+class TrainedNetwork:
     """A trained network, ready to be written.
 
     Attributes
@@ -82,7 +82,7 @@ class Network:
         The token of all symbols that are not known; it is never written.
     begin : int or None
         The token that every sequence begins with, if there is one.
-    inputs, outputs : Scale or None
+    inputs, outputs : Units or None
         How the numbers of the data become those of the model.
     differences : Differences
         Those of a series that are learned instead of its rows.
@@ -108,8 +108,8 @@ class Network:
     between: str = ""
     unknown: int | None = None
     begin: int | None = None
-    inputs: Scale | None = None
-    outputs: Scale | None = None
+    inputs: Units | None = None
+    outputs: Units | None = None
     differences: Differences = field(default=Differences())
     accuracy: tuple[LengthAccuracy, ...] = ()
     known_steps: int | None = None
@@ -137,7 +137,7 @@ class Network:
         return self.compiled.dim_output
 
 
-def network_of(source: Any) -> Network:
+def network_of(source: Any) -> TrainedNetwork:
     """Return the network of a model, compiled or not, of a run or its folder, or of a fitted estimator."""
     if isinstance(source, str | os.PathLike):
         source = load_run(source)
@@ -165,7 +165,7 @@ def _run_of(source: Any) -> Run:
     return source.run_
 
 
-def _network(title: str, compiled: CompiledModel, **known: Any) -> Network:
+def _network(title: str, compiled: CompiledModel, **known: Any) -> TrainedNetwork:
     """Return a network after a last check that its model still computes what was compiled, with finite weights."""
     parameters, names = parameters_of(compiled.model), parameter_names(compiled.model)
     with np.errstate(over="ignore"):
@@ -179,10 +179,10 @@ def _network(title: str, compiled: CompiledModel, **known: Any) -> Network:
     if compiled.recurrence.tables:
         known["known_steps"] = guard.readable(compiled.max_length, max(compiled.max_length, guard.traced))
         guard.know(known["known_steps"])
-    return Network(_checks.printable(title), compiled, weights, names, **known)
+    return TrainedNetwork(_checks.printable(title), compiled, weights, names, **known)
 
 
-def _of_run(run: Run) -> Network:
+def _of_run(run: Run) -> TrainedNetwork:
     """Return the network of a run, with what its reader knows."""
     reader, source = run.reader, run.experiment.source
     where = "" if isinstance(source, MemorySource) else f" on {source.name}"
@@ -232,8 +232,8 @@ def _of_data(reader: Any) -> dict[str, Any]:
     return known
 
 
-def _scale(standardizer: Standardizer, columns: tuple[str, ...] | None) -> Scale:
-    return Scale(standardizer.mean, standardizer.scale, columns)
+def _scale(standardizer: Standardizer, columns: tuple[str, ...] | None) -> Units:
+    return Units(standardizer.mean, standardizer.scale, columns)
 
 
 def _accuracy_of(run: Run) -> tuple[LengthAccuracy, ...]:

@@ -34,7 +34,7 @@ from myrnn.compiler.leaves import (
 from myrnn.compiler.loops import Loop, Recurrence, placeholders
 from myrnn.compiler.ops import Array
 from myrnn.exports.graphs import File, Graph
-from myrnn.exports.network import Network
+from myrnn.exports.network import TrainedNetwork
 from myrnn.exports.operators import fixed_among, lowered, write_nodes
 
 if TYPE_CHECKING:
@@ -44,12 +44,12 @@ if TYPE_CHECKING:
 OPSET, IR_VERSION = 17, 8
 
 
-def written(network: Network, options: Options) -> bytes:
+def written(network: TrainedNetwork, options: Options) -> bytes:
     """Return the bytes of an ``.onnx`` file."""
     return onnx_model(network, tokens=options.tokens, batched=options.batched, name=options.name).SerializeToString()
 
 
-def onnx_model(network: Network, *, tokens: bool, batched: bool, name: str = "network") -> ModelProto:
+def onnx_model(network: TrainedNetwork, *, tokens: bool, batched: bool, name: str = "network") -> ModelProto:
     """Return the model, which ONNX has checked.
 
     It reads ``x``, float32 (T, C), or ``tokens``, int64 (T,), and returns ``logits``, float32 (1, K), or (T, K) for
@@ -64,7 +64,7 @@ def onnx_model(network: Network, *, tokens: bool, batched: bool, name: str = "ne
     else:
         given = helper.make_tensor_value_info(file.name("x"), TensorProto.FLOAT, [*steps, network.dim_input])
     logits = helper.make_tensor_value_info(file.name("logits"), TensorProto.FLOAT, [*rows, network.dim_output])
-    operators = Writer(recurrence, file, network.known_steps, given.name, tokens, batched).operators(logits.name)
+    operators = GraphWriter(recurrence, file, network.known_steps, given.name, tokens, batched).operators(logits.name)
     graph = helper.make_graph(operators, name, [given], [logits], file.initializers)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION)
     model.producer_name, model.producer_version, model.doc_string = "myrnn", __version__, network.title
@@ -73,7 +73,7 @@ def onnx_model(network: Network, *, tokens: bool, batched: bool, name: str = "ne
     return model
 
 
-def _fixed(recurrence: Recurrence, network: Network) -> dict[Node, Array]:
+def _fixed(recurrence: Recurrence, network: TrainedNetwork) -> dict[Node, Array]:
     """Return the numbers of all nodes that depend on parameters alone."""
     fixed, known = fixed_among(topological(recurrence.nodes)), dict[Node, Array]()
     for node in fixed:
@@ -85,14 +85,14 @@ def _fixed(recurrence: Recurrence, network: Network) -> dict[Node, Array]:
         return fold(fixed, known, in_numpy())
 
 
-def _labels(recurrence: Recurrence, network: Network) -> dict[Node, str]:
+def _labels(recurrence: Recurrence, network: TrainedNetwork) -> dict[Node, str]:
     return {
         recurrence.build.leaf(leaf, network.weights[leaf.number].size): network.names[leaf.number]
         for leaf in leaves_of(Parameter, recurrence.nodes)
     }
 
 
-def _properties(network: Network) -> dict[str, str]:
+def _properties(network: TrainedNetwork) -> dict[str, str]:
     """Return what a program needs to know to use the model; all but the equations is JSON."""
     scales = {"inputs": network.inputs, "outputs": network.outputs}
     found = {
@@ -108,7 +108,7 @@ def _properties(network: Network) -> dict[str, str]:
     return {"equations": network.equations, **as_text}
 
 
-class Writer:
+class GraphWriter:
     """Writes a recurrence as operators of ONNX. What loops read and keep has a row for each step: (T, N, size)."""
 
     def __init__(

@@ -14,7 +14,7 @@ from myrnn import web
 from myrnn._version import __version__
 from myrnn.exports import Options, javascript
 from myrnn.exports.examples import Example, examples_of
-from myrnn.exports.network import Network, Scale
+from myrnn.exports.network import TrainedNetwork, Units
 from myrnn.graphs import build_graph
 from myrnn.targets import NUMBERS, SEVERAL
 
@@ -25,7 +25,7 @@ _EXPORT = re.compile(r"^export (?=(async |function|const|let|class))", re.MULTIL
 _EXPORTED = re.compile(r"^export (?:async )?(?:function\*?|const|let|class) (\w+)", re.MULTILINE)
 
 
-def written(network: Network, options: Options) -> str:
+def written(network: TrainedNetwork, options: Options) -> str:
     """Return the page of a network, with examples of its run."""
     if not options.tokens:
         network = replace(network, symbols=None)
@@ -35,7 +35,7 @@ def written(network: Network, options: Options) -> str:
     return page(network, javascript.written(network, options), examples_of(network.run))
 
 
-def page(network: Network, module: str, examples: tuple[Example, ...] = ()) -> str:
+def page(network: TrainedNetwork, module: str, examples: tuple[Example, ...] = ()) -> str:
     """Return the page of a network, whose ES module is `module`, with sequences to begin with."""
     look = "\n".join(_file(name) for name in ("look.css", "page.css"))
     icon = base64.b64encode(_file("icon.svg").encode()).decode()
@@ -84,7 +84,7 @@ def _collect(name: str, scripts: dict[str, str]) -> None:
 # What the page knows of the network -----------------------------------------------------------------------------------
 
 
-def _data(network: Network, examples: tuple[Example, ...]) -> dict[str, Any]:
+def _data(network: TrainedNetwork, examples: tuple[Example, ...]) -> dict[str, Any]:
     """Return what `page.js` reads, as values for JSON."""
     answer = {NUMBERS: "numbers", SEVERAL: "labels"}.get(network.targets, "class")
     is_series = network.goes_on and network.targets == NUMBERS
@@ -108,13 +108,13 @@ def _data(network: Network, examples: tuple[Example, ...]) -> dict[str, Any]:
     }
 
 
-def _scale(scale: Scale | None, count: int) -> dict[str, Any]:
+def _scale(scale: Units | None, count: int) -> dict[str, Any]:
     if scale is None:
         return {"mean": [0.0] * count, "scale": [1.0] * count, "columns": None}
     return {"mean": scale.mean, "scale": scale.scale, "columns": scale.columns}
 
 
-def _lengths(network: Network) -> dict[str, Any] | None:
+def _lengths(network: TrainedNetwork) -> dict[str, Any] | None:
     """Return the accuracy by length as the chart reads it: groups of lengths are numbered, and have names."""
     rows = network.accuracy
     if not rows:

@@ -23,6 +23,12 @@ class Amount:
         """Return the sum of both."""
         return Amount(self.fixed + other.fixed, self.each_step + other.each_step)
 
+    def __str__(self) -> str:
+        """Return it as an expression of the number of steps."""
+        if not self.each_step:
+            return str(self.fixed)
+        return f"{f'{self.fixed} + ' if self.fixed else ''}{self.each_step} * steps"
+
     def of(self, steps: int) -> int:
         """Return the amount for this many steps."""
         return self.fixed + self.each_step * steps

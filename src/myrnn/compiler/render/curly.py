@@ -90,7 +90,7 @@ class Text:
         return {name: indices_of(data).tolist() for data, name in self.tables.items()}
 
 
-class Writer:
+class CodeWriter:
     """Writes phases of a program, given the arrays of its buffers and of its arguments."""
 
     def __init__(self, text: Text, schedule: Schedule, arrays: Mapping[Buffer, str], depth: int = 1) -> None:
