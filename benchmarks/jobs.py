@@ -23,6 +23,7 @@ from benchmarks.cells import (
     Tagger,
     gallery_cell,
 )
+from benchmarks.matrix_states import MATRIX_STATES
 from myrnn.data import SequenceEncoder, flat_sequences
 from myrnn.models import GRU, LSTM, RNN
 from myrnn.models.model import parameter_names
@@ -40,6 +41,7 @@ MODELS = {
     "tagger": Tagger,
     "characters": CharacterGRU,
     **{name: partial(gallery_cell, name) for name in GALLERY},
+    **MATRIX_STATES,
 }
 
 # The gates of each cell in the order of the model's layers: fc_x2<gate> and fc_h2<gate>.
@@ -51,7 +53,7 @@ PREFIXES = {"bidirectional": ("forward.", "backward."), "attention": ("layer.",)
 PREFIXES["characters"] = ("layer.",)
 
 # The models with logits, and so targets, at every step.
-PER_STEP = ("mgu-tagger", "tagger", "characters", "lmu")
+PER_STEP = ("mgu-tagger", "tagger", "characters", "lmu", *MATRIX_STATES)
 
 LEARNING_RATE = 1e-3
 DIM_INPUT, DIM_OUTPUT = 10, 2
@@ -85,6 +87,8 @@ class Job:
         Whether new sequences are drawn within the measured time; otherwise a fixed set is drawn beforehand.
     data : str
         The name of a set of sequences of different lengths: an iteration is then an epoch, in batches of B.
+    heads : int
+        The number of matrices that are the state of a cell of `matrix_states`.
     """
 
     cell: str
@@ -94,6 +98,7 @@ class Job:
     batch_size: int = 1
     drawn: bool = True
     data: str = ""
+    heads: int = 1
 
     @property
     def dim_input(self) -> int:
@@ -110,7 +115,8 @@ class Job:
 
     def model(self) -> Any:
         """Return the model with its first weights, always the same."""
-        return MODELS[self.cell](self.dim_input, self.dim_recurrent, self.dim_output, rng=0)
+        options = {"heads": self.heads} if self.cell in MATRIX_STATES else {}
+        return MODELS[self.cell](self.dim_input, self.dim_recurrent, self.dim_output, rng=0, **options)
 
     def sequences(self, iterations: int, seed: int = 0) -> Sequences:
         """Return the sequences of this many batches: drawn, or the first of the set."""

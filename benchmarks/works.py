@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import product
 
 from benchmarks.jobs import CHARACTERS, SENTENCES, STREAMS, TOKENS, VOWELS, Job, matrix_flops
 from benchmarks.peers.numpy_product import FLOPS
@@ -20,7 +21,16 @@ LAYER_NAMES |= {
 
 def all_works() -> tuple[Work, ...]:
     """Return all workloads in the order in which they run."""
-    works = (_lesson(), *_gated(), *_batches(), *_large_batches(), *_ragged(), *_structures(), *_characters())
+    works = (
+        _lesson(),
+        *_gated(),
+        *_batches(),
+        *_large_batches(),
+        *_ragged(),
+        *_structures(),
+        *_characters(),
+        *_matrix_states(),
+    )
     return (*works, _evaluation(), _starting(), *_scaling())
 
 
@@ -191,6 +201,38 @@ def _characters() -> tuple[Work, Work]:
     comparisons = [Comparison("times", OURS, layer.name, 20.0), Comparison("times", OURS, cell.name)]
     title = "10,000 characters that this model writes, one after the other"
     return training, Work("characters", title, (ours, layer, cell), tuple(comparisons))
+
+
+# The cells whose states are matrices, with D and the number of heads.
+MATRIX_SIZES = {
+    "linear-attention": ("Linear attention", ((16, 1), (32, 1), (64, 1), (64, 4))),
+    "delta": ("DeltaNet", ((16, 1), (32, 1), (64, 1), (64, 4))),
+    "mlstm": ("mLSTM", ((16, 1), (32, 1), (64, 1), (64, 4))),
+    "selective": ("Selective state space of 8 numbers for each unit", ((16, 1), (64, 1))),
+    "stack-memory": ("Stack-RNN, a stack of 16 x 8", ((16, 1), (64, 1))),
+}
+
+
+def _matrix_states() -> tuple[Work, ...]:
+    """Return workloads of states that are matrices, with logits at every step, on one thread."""
+    works = []
+    for cell, (name, sizes) in MATRIX_SIZES.items():
+        for (dim_recurrent, heads), batch in product(sizes, (32, 1)):
+            job = Job(cell, 40, 40, dim_recurrent, batch, drawn=False, heads=heads)
+            loop = Unit("PyTorch loop", "pytorch", job, threads=1)
+            # It is the function of the loop, whose losses are compared.
+            compiled = replace(loop, name="PyTorch torch.compile", options={"compiled": True}, agrees=False)
+            jax = Unit("JAX", "jax_matrices", job, options={"chunk": 25}, chunk=25, threads=1)
+            ours = replace(_ours(job, threads=1), chunk=25)
+            comparisons = (
+                Comparison("times", OURS, jax.name, 4.0 if batch > 1 else 2.5),
+                Comparison("times", OURS, loop.name),
+                Comparison("times", OURS, compiled.name, 5.0),
+            )
+            several = f"{heads} heads of " if heads > 1 else ""
+            title = f"{name}: batch {batch}, T 40, D {several}{dim_recurrent // heads}"
+            works.append(Work("matrix-states", title, (ours, jax, loop, compiled), comparisons))
+    return tuple(works)
 
 
 def _by_threads(title: str, job: Job, wanted: float | None = None, function: str = "training") -> Work:

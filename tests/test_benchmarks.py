@@ -35,6 +35,7 @@ from benchmarks.jobs import (  # noqa: E402
     matrix_flops,
     weights_by_name,
 )
+from benchmarks.matrix_states import MATRIX_STATES  # noqa: E402
 from benchmarks.measure import Measurement, UnitFailed, compare, largest_difference, measure  # noqa: E402
 from benchmarks.peers import PeerMissing, hand_written_c  # noqa: E402
 from benchmarks.processes import WorkerProcess  # noqa: E402
@@ -257,6 +258,7 @@ def test_workloads_only_compare_their_units():
         "ragged",
         "structures",
         "characters",
+        "matrix-states",
         "evaluate",
         "start",
         "scaling",
@@ -477,6 +479,17 @@ def test_peers_compute_what_mygrad_computes(library, peer, cell, size):
     from benchmarks.peers import ours
 
     job = Job(cell, 2 if size == 1 else 6, 6, 7, size, drawn=False, data=SENTENCES if cell == "tagger" else "")
+    losses = importlib.import_module(f"benchmarks.peers.{peer}").losses(job, 4)
+    np.testing.assert_allclose(losses, ours.losses(job, 4, engine="mygrad"), rtol=1e-4)
+
+
+@pytest.mark.parametrize(("library", "peer"), [("torch", "pytorch"), ("jax", "jax_matrices")])
+@pytest.mark.parametrize("cell", MATRIX_STATES)
+def test_peers_compute_the_same_matrices(library, peer, cell):
+    pytest.importorskip(library)
+    from benchmarks.peers import ours
+
+    job = Job(cell, 6, 6, 6, 3, drawn=False, heads=2)
     losses = importlib.import_module(f"benchmarks.peers.{peer}").losses(job, 4)
     np.testing.assert_allclose(losses, ours.losses(job, 4, engine="mygrad"), rtol=1e-4)
 

@@ -12,7 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import layer_norm
 
-from benchmarks.jobs import Job, weights_by_name
+from benchmarks.jobs import MATRIX_STATES, Job, weights_by_name
+from benchmarks.peers.pytorch_matrices import MATRICES
 
 Weights = dict[str, Tensor]
 
@@ -96,10 +97,10 @@ def stack(p: Weights, x: Tensor, depth: int = 32) -> Tensor:
     return dense(p, "fc_h2y", h)
 
 
-LOOPS: dict[str, Callable[[Weights, Tensor], Tensor]] = {
+LOOPS: dict[str, Callable[..., Tensor]] = {
     function.__name__: function
     for function in (indrnn, antisymmetric, multiplicative, highway, layer_norm_lstm, lmu, stack)
-}
+} | MATRICES
 
 
 class Loop(nn.Module):
@@ -114,6 +115,7 @@ class Loop(nn.Module):
         if job.cell == "lmu":
             model = job.model()
             self.constants = {name: torch.from_numpy(getattr(model, name)) for name in ("A", "B")}
+        self.options = {"heads": job.heads} if job.cell in MATRIX_STATES else {}
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.function(dict(zip(self.names, self.weights, strict=True)) | self.constants, x)
+        return self.function(dict(zip(self.names, self.weights, strict=True)) | self.constants, x, **self.options)
