@@ -94,7 +94,7 @@ class Run:
                     self.fill(out, clear)
                 self.call("add_dots", out, vector, matrix, n, k)
             case Apply(operation, arguments):
-                self.call(OPERATIONS[operation].numba, *arguments)
+                self.call(OPERATIONS[operation].code, *arguments)
             case Call(function, arguments):
                 self.call(function, *arguments)
             case DrawNumbers(function, amount, site, out, strides, count, row):

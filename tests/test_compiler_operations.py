@@ -181,7 +181,7 @@ def test_every_operation_is_tested():
 def test_every_row_of_the_table_is_complete(name):
     row = OPERATIONS[name]
     assert row.name == name and callable(row.reference) and callable(row.size)
-    assert (row.kind == "map") == ("{0}" in row.numba)
+    assert (row.kind == "map") == ("{0}" in row.code)
     if row.kind == "formula":
         assert callable(row.formula) and row.derivative is None and not row.cheap
     else:
@@ -287,7 +287,7 @@ def expression(node, inputs):
         return inputs[node.leaf.number]
     if node.is_constant:
         return repr(float(node.numbers[0]))
-    return f"({OPERATIONS[node.operation].numba.format(*(expression(i, inputs) for i in node.inputs))})"
+    return f"({OPERATIONS[node.operation].code.format(*(expression(i, inputs) for i in node.inputs))})"
 
 
 @pytest.fixture(scope="module")
@@ -331,7 +331,7 @@ softsign = function(
     "softsign",
     lambda x: x / (1 + np.abs(x)),
     lambda g, y, x: g * (1.0 - absolute(y)) * (1.0 - absolute(y)),
-    numba="{0} / (1.0 + absolute({0}))",
+    code="{0} / (1.0 + absolute({0}))",
 )
 """
 PROGRAM = """

@@ -7,9 +7,11 @@ import subprocess
 import mygrad as mg
 import numpy as np
 import pytest
+from mygrad.nnet.activations import relu, selu, sigmoid
 
 from marks import the_rest_is_long
 from myrnn import GRU, LSTM, RNN, Stacked, compile
+from myrnn.compiler.ops import OPERATIONS
 from myrnn.exports import Options, c, javascript, network_of
 from recurrences import ALL, C, K
 from recurrences.registry import weight
@@ -167,6 +169,61 @@ def test_nothing_outside_of_the_arrays_is_touched(name, tmp_path):
     options = ["-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
     lines = build_and_run(network_of(MODELS[name]()), "gcc", options, [], tmp_path, [1, 2, 9, 3])
     assert len(lines) == 4
+
+
+# Operations without a class of their own in MyGrad.
+OTHERS = {
+    "greater": lambda a, b: mg.where(a > b, a, 2 * b),
+    "sign": np.sign,
+    "floor": np.floor,
+    "rint": np.rint,
+    "abs": mg.abs,
+    "cube": lambda a: mg.tensor(a) ** 3,
+    "relu": relu,
+    "sigmoid": sigmoid,
+    "selu": selu,
+}
+WITHOUT_GRADIENT = {"sign", "floor", "rint"}
+FUNCTIONS = {
+    name: OTHERS[name] if name in OTHERS else getattr(mg, name)
+    for name, row in OPERATIONS.items()
+    if row.domain and (name in OTHERS or hasattr(mg, name))
+}
+
+
+class EveryFunction:
+    """Outputs of each step: every elementary function, of columns of its own."""
+
+    def __init__(self):
+        self.scale = mg.tensor(np.ones(len(FUNCTIONS), dtype=np.float32))
+        self.parameters = (self.scale,)
+
+    def __call__(self, x):
+        rows = []
+        for row in x:
+            values, at = [], 0
+            for name, function in FUNCTIONS.items():
+                inputs = []
+                for low, high in OPERATIONS[name].domain:
+                    given = row[at : at + 1]
+                    # NumPy's functions without a gradient take the input itself.
+                    inputs.append(given if name in WITHOUT_GRADIENT else low + (high - low) * sigmoid(given))
+                    at += 1
+                values.append(function(*inputs))
+            rows.append(mg.concatenate([mg.tensor(value) for value in values]) * self.scale)
+        return mg.stack(rows)
+
+
+@pytest.mark.long
+def test_every_elementary_function_is_right(tmp_path):
+    width = sum(len(OPERATIONS[name].domain) for name in FUNCTIONS)
+    x = np.random.default_rng(0).normal(size=(40, width)).astype(np.float32)
+    model = EveryFunction()
+    network, expected = network_of(compile(model, 4, dim_input=width, check=False)), np.asarray(model(x).data)
+    _, (answer,) = run_module(javascript.written(network, Options("net")), [x], tmp_path)
+    for found in (library(network, tmp_path).run(x), answer):
+        wrong = np.abs(found - expected) > 2e-6 + 1e-5 * np.abs(expected)
+        assert not wrong.any(), [list(FUNCTIONS)[i] for i in np.flatnonzero(wrong.any(axis=0))]
 
 
 class Awkward:

@@ -61,8 +61,8 @@ class Operation:
     # Its code for all renderers, whose languages each have the functions in it. For a map, the expression of its
     # elements, in which {0} and so on are the inputs; with Numba, these are lanes. For operations that move or sum, the
     # function that takes the result, the inputs and the attributes.
-    numba: str = ""
-    # The sign between its operands in equations, the name of the function, or a template as in `numba`.
+    code: str = ""
+    # The sign between its operands in equations, the name of the function, or a template as in `code`.
     text: str = ""
     # Whether to recompute it in the backward pass instead of keeping it.
     cheap: bool = False
@@ -101,13 +101,13 @@ def function(name: str, reference: Any, derivative: Any, *domain: Interval, **co
     """Add a function with as many arguments as there are intervals, at least one."""
     domain = domain or (ANY,)
     inputs = ", ".join(f"{{{i}}}" for i in range(len(domain)))
-    columns = {"numba": f"{name}({inputs})", "text": name, "mygrad": name.capitalize(), **columns}
+    columns = {"code": f"{name}({inputs})", "text": name, "mygrad": name.capitalize(), **columns}
     return Operation(name, "map", reference, derivative, domain=domain, **columns)
 
 
 def infix(sign: str, name: str, reference: Any, derivative: Any, *domain: Interval, **columns: Any) -> Operation:
     """Add a function of two numbers with a sign between them."""
-    columns = {"numba": f"{{0}} {sign} {{1}}", "text": sign, **columns}
+    columns = {"code": f"{{0}} {sign} {{1}}", "text": sign, **columns}
     return function(name, reference, derivative, *domain or (ANY, ANY), **columns)
 
 
@@ -125,9 +125,9 @@ def _as_float(function: Callable[..., Array]) -> Callable[..., Array]:
     return lambda *arrays: function(*arrays).astype(arrays[0].dtype)
 
 
-greater = infix(">", "greater", _as_float(np.greater), None, numba="above({0}, {1})", cheap=True, mygrad="")
-equal = infix("==", "equal", _as_float(np.equal), None, numba="same({0}, {1})", cheap=True, mygrad="")
-sign = function("sign", np.sign, None, numba="above({0}, 0.0) - above(0.0, {0})", mygrad="")
+greater = infix(">", "greater", _as_float(np.greater), None, code="above({0}, {1})", cheap=True, mygrad="")
+equal = infix("==", "equal", _as_float(np.equal), None, code="same({0}, {1})", cheap=True, mygrad="")
+sign = function("sign", np.sign, None, code="above({0}, 0.0) - above(0.0, {0})", mygrad="")
 floor = function("floor", np.floor, None, cheap=True, mygrad="")
 rint = function("rint", np.rint, None, cheap=True, mygrad="")
 select: Operation = function(
@@ -135,7 +135,7 @@ select: Operation = function(
     lambda mask, a, b: np.where(mask != 0, a, b),
     lambda g, y, mask, a, b: (None, select(mask, g, 0.0), select(mask, 0.0, g)),
     *((1.0, 1.0), ANY, ANY),
-    numba="where({0}, {1}, {2})",
+    code="where({0}, {1}, {2})",
     text="where",
     cheap=True,
     mygrad="",
@@ -145,7 +145,7 @@ add = infix("+", "add", np.add, lambda g, y, a, b: (g, g), cheap=True)
 subtract = infix("-", "subtract", np.subtract, lambda g, y, a, b: (g, -g), cheap=True)
 multiply = infix("*", "multiply", np.multiply, lambda g, y, a, b: (g * b, g * a), cheap=True)
 divide = infix("/", "divide", np.divide, lambda g, y, a, b: (g / b, -(g * y / b)), ANY, POSITIVE, singular=True)
-negative = function("negative", np.negative, lambda g, y, x: -g, numba="-{0}", text="-", cheap=True)
+negative = function("negative", np.negative, lambda g, y, x: -g, code="-{0}", text="-", cheap=True)
 
 
 def _power(g: Node, y: Node, a: Node, b: Node) -> Any:
@@ -154,13 +154,13 @@ def _power(g: Node, y: Node, a: Node, b: Node) -> Any:
     return g * (b * power(a, lower)), g * y * log(select(equal(a, 0.0), 1.0, a))
 
 
-power = infix("**", "power", np.power, _power, POSITIVE, ANY, numba="power({0}, {1})", singular=True)
+power = infix("**", "power", np.power, _power, POSITIVE, ANY, code="power({0}, {1})", singular=True)
 # The C library's power takes one number at a time, and squares are products already.
 cube = function(
     "cube",
     lambda x: x**3,
     lambda g, y, x: g * (3.0 * (x * x)),
-    numba="{0} * {0} * {0}",
+    code="{0} * {0} * {0}",
     text="{0} ** 3",
     cheap=True,
     mygrad="",
@@ -174,7 +174,7 @@ larger = function(
     np.maximum,
     lambda g, y, a, b: (g * (1.0 - greater(b, a)), g * greater(b, a)),
     *(ANY, ANY),
-    numba=maximum.numba,
+    code=maximum.code,
     mygrad="",
 )
 smaller = function(
@@ -182,12 +182,12 @@ smaller = function(
     np.minimum,
     lambda g, y, a, b: (g * (1.0 - greater(a, b)), g * greater(a, b)),
     *(ANY, ANY),
-    numba=minimum.numba,
+    code=minimum.code,
     mygrad="",
 )
 
 # The same number, through which no gradient passes.
-stop_gradient = function("stop_gradient", np.positive, None, numba="{0}", cheap=True, mygrad="")
+stop_gradient = function("stop_gradient", np.positive, None, code="{0}", cheap=True, mygrad="")
 
 # Elementary functions -------------------------------------------------------------------------------------------------
 
@@ -203,13 +203,13 @@ logaddexp = function(
 )
 sqrt = function("sqrt", np.sqrt, lambda g, y, x: g / (2.0 * y), POSITIVE, singular=True)
 cbrt = function("cbrt", np.cbrt, lambda g, y, x: g / (3.0 * (y * y)), singular=True)
-absolute = function("abs", np.abs, lambda g, y, x: g * sign(x), numba="absolute({0})", mygrad="")
+absolute = function("abs", np.abs, lambda g, y, x: g * sign(x), code="absolute({0})", mygrad="")
 # MyGrad's abs with nan_to_num=False.
 abs_nan = function(
     "abs_nan",
     np.abs,
     lambda g, y, x: g * (sign(x) / (1.0 - equal(x, 0.0))),
-    numba=absolute.numba,
+    code=absolute.code,
     text="abs",
     mygrad="",
     singular=True,
@@ -242,7 +242,7 @@ arccot = function(
     "arccot",
     lambda x: np.arctan(1 / (x + 0.0)),
     lambda g, y, x: -(g / (1.0 + x * x)),
-    numba="arctan(1.0 / ({0} + 0.0))",
+    code="arctan(1.0 / ({0} + 0.0))",
 )
 
 
@@ -366,7 +366,7 @@ take = Operation(
     "move",
     lambda x, indices: x[indices_of(indices)],
     _take,
-    numba="take",
+    code="take",
     text="take",
     attributes=("indices",),
     size=lambda sizes, indices: len(indices) // 4,
@@ -376,7 +376,7 @@ put = Operation(
     "move",
     _put,
     lambda g, y, x: take(g, indices=y.attributes[0]),
-    numba="put",
+    code="put",
     text="put",
     attributes=("indices", "size"),
     size=lambda sizes, indices, size: size,
@@ -386,7 +386,7 @@ join = Operation(
     "move",
     _join,
     lambda g, y, *parts: tuple(take(g, indices=places) for places in y.attributes[0]),
-    numba="spread_out",
+    code="spread_out",
     text="join",
     attributes=("places",),
     size=lambda sizes, places: sum(sizes),
@@ -409,7 +409,7 @@ total = Operation(
     "reduce",
     lambda x, *axes: x.reshape(axes).sum(1).reshape(-1),
     lambda g, y, x: spread(g, *y.attributes),
-    numba="sum_axis",
+    code="sum_axis",
     text="sum",
     attributes=_AXES,
     size=lambda sizes, outer, n, inner: outer * inner,
@@ -419,7 +419,7 @@ expand = Operation(
     "map",
     np.repeat,
     lambda g, y, x: total(g, outer=1, n=y.size, inner=1),
-    numba="{0}",
+    code="{0}",
     text="expand",
     cheap=True,
     attributes=("size",),
@@ -451,14 +451,14 @@ def _softmax_rule(g: Node, y: Node, x: Node) -> Node:
 
 
 softmax = Operation(
-    "softmax", "reduce", _softmax, _softmax_rule, numba="softmax_axis", text="softmax", attributes=_AXES
+    "softmax", "reduce", _softmax, _softmax_rule, code="softmax_axis", text="softmax", attributes=_AXES
 )
 log_softmax = Operation(
     "log_softmax",
     "reduce",
     _log_softmax,
     lambda g, y, x: g - exp(y) * _along(g, y),
-    numba="log_softmax_axis",
+    code="log_softmax_axis",
     text="log_softmax",
     attributes=_AXES,
 )

@@ -152,7 +152,7 @@ class CodeWriter:
                     self._call("fill", out, clear)
                 self._call("add_dots", out, vector, matrix, n, k)
             case Apply(operation, arguments):
-                self._call(OPERATIONS[operation].numba, *arguments)
+                self._call(OPERATIONS[operation].code, *arguments)
             case Call(function, arguments):
                 self._call(function, *arguments)
             case Fill(out, count):

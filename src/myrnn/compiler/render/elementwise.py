@@ -39,7 +39,7 @@ def computed(
         return atom(name)
 
     for node in loop.nodes:
-        made = compose(OPERATIONS[node.operation].numba, [value(i) for i in node.inputs])
+        made = compose(OPERATIONS[node.operation].code, [value(i) for i in node.inputs])
         inside = node not in printer.names and uses[node] == 1 and len(ast.unparse(made)) < _LONGEST_INSIDE
         local[node] = made if inside else variable(node, made)
     # Everything is read before anything is written, since something may read what is overwritten.

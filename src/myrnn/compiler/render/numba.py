@@ -53,7 +53,7 @@ WIDTH = 120
 def _called_by(*kinds: str) -> set[str]:
     """Return the functions in the code of operations."""
     rows = (row for row in OPERATIONS.values() if row.kind in kinds)
-    return {name for row in rows for name in re.findall(r"[a-z]\w*", row.numba)}
+    return {name for row in rows for name in re.findall(r"[a-z]\w*", row.code)}
 
 
 _LANES = ("full", "keep", "load", "spread", "store", "where")
@@ -180,7 +180,7 @@ class _Writer:
                     self._fill(out, clear)
                 self._call("add_dots", out, vector, matrix, n, k)
             case Apply(operation, arguments):
-                self._call(OPERATIONS[operation].numba, *arguments)
+                self._call(OPERATIONS[operation].code, *arguments)
             case Call(function, arguments):
                 self._call(function, *arguments)
             case DrawNumbers(function, amount, site, out, strides, count, row):
