@@ -109,7 +109,7 @@ def test_a_model_that_changes_or_looks_at_numbers_is_refused():
     model = Changing()
     compiled = compile(model, dim_input=2, check=False)
     model.twice = True
-    with pytest.raises(CompileError):
+    with pytest.raises(CompileError, match=r"^on a sequence of \d+ steps the model does not compute what was compiled"):
         network_of(compiled)
     with pytest.raises(CompileError, match="takes numbers out of its tensors"):
         network_of(compile(Looking(), dim_input=2, check=False))
@@ -142,6 +142,11 @@ def test_what_learned_from_symbols_reads_tokens(halves, tmp_path):
         assert onnx.load(path).graph.input[0].name == name
 
 
+def test_a_module_has_either_ending(tmp_path):
+    one, other = (export(RNN(4, 3, 2, rng=0), tmp_path / name) for name in ("net.js", "net.mjs"))
+    assert one.read_bytes() == other.read_bytes() and b"export function step(" in one.read_bytes()
+
+
 @pytest.mark.parametrize(
     ("name", "found"),
     [("net", "net"), ("my-net 2", "my_net_2"), ("2nets", "_2nets"), ("größe", "gr__e"), ("", "_"), ("class", "class_")],
@@ -157,7 +162,11 @@ def test_names_become_identifiers(name, found):
         ({"path": "net"}, InvalidArgument, "the name of the file must end in one of .onnx"),
         ({"path": "there/net.onnx"}, InvalidArgument, "must lie in a folder that exists, but there does not"),
         ({"path": "old.onnx"}, InvalidArgument, "old.onnx exists: overwrite=True replaces it"),
-        ({"training": True}, InvalidArgument, "training is for "),
+        ({"training": True}, InvalidArgument, "training is for .c, .js, .mjs files, not for .onnx"),
+        ({"path": "net.js", "batched": True}, InvalidArgument, "batched is for .onnx files, not for .js"),
+        ({"path": "net.js", "name": "net"}, InvalidArgument, "name is for .onnx, .c files, not for .js"),
+        ({"path": "net.mjs", "name": ""}, InvalidArgument, "name is for .onnx, .c files, not for .mjs"),
+        ({"path": "net.html", "name": "net"}, InvalidArgument, "name is for .onnx, .c files, not for .html"),
         ({"source": 3}, InvalidArgument, "source must be a model with `parameters`, a run or its folder, or a fitted"),
         ({"source": SequenceClassifier()}, ValueError, "not fitted yet"),
         ({"source": "nowhere"}, RunError, "there is no run folder nowhere"),

@@ -1,9 +1,10 @@
 """Trained networks as files that other programs read.
 
-In the order in which data pass: `network` collects what every format needs of a model, a run or an estimator. Then each
-format has a module, whose function ``written(network, options)`` returns the content of the file: `onnx`, with
-`operators` (the operations of the compiler in those of ONNX) and `graphs` (a graph of ONNX while it is written); `c`;
-`javascript`; and `page`, with `examples` (a few sequences of a run) and the scripts in `static`.
+In the order in which data pass: `network` collects what every format needs of a model, a run or an estimator, and
+`options` says how to write it. Then each format has a module, whose function ``written(network, options)`` returns the
+content of the file: `onnx`, with `operators` (the operations of the compiler in those of ONNX) and `graphs` (a graph of
+ONNX while it is written); `c`; `javascript`; and `page`, with `examples` (a few sequences of a run) and the scripts in
+`static`.
 """
 
 from __future__ import annotations
@@ -21,31 +22,10 @@ from myrnn.compiler.render.c import C
 from myrnn.compiler.render.javascript import JAVASCRIPT
 from myrnn.errors import InvalidArgument
 from myrnn.exports.network import LengthAccuracy, TrainedNetwork, Units, network_of
+from myrnn.exports.options import Options
 from myrnn.storage import place_file, refused
 
 __all__ = ["LengthAccuracy", "Options", "TrainedNetwork", "Units", "export", "network_of"]
-
-
-@dataclass(frozen=True)
-class Options:
-    """How to write a network.
-
-    Attributes
-    ----------
-    name : str
-        An identifier: what functions and types of the file begin with.
-    tokens : bool
-        Whether the network reads tokens, which are integers, instead of rows of numbers.
-    batched : bool
-        Whether it reads several sequences at once.
-    training : bool
-        Whether the file can go on training.
-    """
-
-    name: str
-    tokens: bool = False
-    batched: bool = False
-    training: bool = False
 
 
 @dataclass(frozen=True)
@@ -57,9 +37,10 @@ class Format:
 
 
 FORMATS = {
-    ".onnx": Format("onnx", ("tokens", "batched")),
-    ".c": Format("c", ("tokens", "training")),
+    ".onnx": Format("onnx", ("tokens", "batched", "name")),
+    ".c": Format("c", ("tokens", "training", "name")),
     ".js": Format("javascript", ("tokens", "training")),
+    ".mjs": Format("javascript", ("tokens", "training")),
     ".html": Format("page", ("tokens",)),
 }
 """The formats by the ending of the file."""
@@ -92,10 +73,10 @@ def export(
     batched : bool
         Whether the network reads several sequences of one length at once.
     training : bool
-        Whether the file can go on training.
+        Whether the file can continue training.
     name : str, optional
-        What functions and types of the file begin with, by default the name of the file. Characters that are not
-        allowed in a name become ``_``.
+        The name of the graph of an ``.onnx`` file, or what all names of a ``.c`` file begin with; by default the name
+        of the file. Characters that are not allowed in a name become ``_``.
     overwrite : bool
         Whether to replace an existing file.
 
@@ -130,8 +111,8 @@ def export(
         raise InvalidArgument(
             f"the name of the file must end in one of {', '.join(FORMATS)}, not be {_checks.shown(target.name)}"
         )
-    for option, given in (("tokens", tokens), ("batched", batched), ("training", training)):
-        if given and option not in form.options:
+    for option, given in (("tokens", tokens), ("batched", batched), ("training", training), ("name", name)):
+        if given not in (None, False) and option not in form.options:
             others = ", ".join(ending for ending, other in FORMATS.items() if option in other.options)
             raise InvalidArgument(f"{option} is for {others or 'no'} files, not for {target.suffix}")
     if not target.parent.is_dir():

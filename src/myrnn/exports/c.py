@@ -24,9 +24,9 @@ from myrnn.compiler.portable import (
 from myrnn.compiler.render.arrays import Amount, Arrays, arrays_of
 from myrnn.compiler.render.c import C
 from myrnn.compiler.render.curly import CodeWriter, Text, functions_of, in_comment, listed, runtime
-from myrnn.exports import Options
 from myrnn.exports.learning import Learning, learning_of, reached_parts, weight_numbers
 from myrnn.exports.network import TrainedNetwork
+from myrnn.exports.options import Options
 
 # The arguments and variables of the functions, and what follows the name of the file in public names.
 _OWN = """
@@ -202,7 +202,7 @@ class _File:
             *self._work("learning_work", "MOST_LEARNING_STEPS", program, arrays, f"{name}_gradients"),
             _function(
                 f"Returns the loss of a whole sequence, {learning.name}, and writes its gradients by all weights. "
-                "Returns NAN, and writes nothing, for no steps, too many, or a token or label that there is not.",
+                "Returns NAN, and writes nothing, for no steps, too many, an unknown token, or an invalid label.",
                 f"float {name}_gradients(const float *weights, {self._sequence}, int steps, "
                 f"{target}, float *work, float *gradients)",
                 learn,

@@ -26,9 +26,9 @@ from myrnn.compiler.portable import (
 from myrnn.compiler.render.arrays import Arrays, arrays_of
 from myrnn.compiler.render.curly import CodeWriter, Text, functions_of, in_comment, listed, runtime
 from myrnn.compiler.render.javascript import JAVASCRIPT
-from myrnn.exports import Options
 from myrnn.exports.learning import Learning, learning_of, reached_parts, weight_numbers
 from myrnn.exports.network import TrainedNetwork
+from myrnn.exports.options import Options
 
 # The names of the module and the variables of its functions.
 _OWN = """

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from onnx import GraphProto, ModelProto, NodeProto, TensorProto, checker, helper
@@ -36,9 +36,7 @@ from myrnn.compiler.ops import Array
 from myrnn.exports.graphs import File, Graph
 from myrnn.exports.network import TrainedNetwork
 from myrnn.exports.operators import fixed_among, lowered, write_nodes
-
-if TYPE_CHECKING:
-    from myrnn.exports import Options
+from myrnn.exports.options import Options
 
 # What onnxruntime 1.12 of 2022 and everything newer reads.
 OPSET, IR_VERSION = 17, 8

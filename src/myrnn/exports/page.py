@@ -12,9 +12,10 @@ from xml.sax.saxutils import escape
 
 from myrnn import web
 from myrnn._version import __version__
-from myrnn.exports import Options, javascript
+from myrnn.exports import javascript
 from myrnn.exports.examples import Example, examples_of
 from myrnn.exports.network import TrainedNetwork, Units
+from myrnn.exports.options import Options
 from myrnn.graphs import build_graph
 from myrnn.targets import NUMBERS, SEVERAL
 
