@@ -27,6 +27,7 @@ from myrnn.runs import load_run, save_run, training, work
 from myrnn.tasks import TwinHalves
 from myrnn.tokens import read_tokens
 from myrnn.training import train
+from names import CELLS
 
 SMALL = (
     "--task=twin-halves:pattern_length_max=3",
@@ -471,7 +472,7 @@ def test_any_text_is_tokens_or_refused(text, alphabet_size):
         ),
         (
             "train --model rn",
-            "--model must be one of 'rnn', 'gru', 'lstm', 'mgu', 'stack-rnn', not 'rn'; did you mean 'rnn'?",
+            f"--model must be one of {CELLS}, not 'rn'; did you mean 'rnn'?",
         ),
         (
             "train --optimizer adm",

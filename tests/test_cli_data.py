@@ -31,6 +31,7 @@ from myrnn.runs import saved as written
 from myrnn.runs.folder import RUN, UNFINISHED
 from myrnn.runs.prepare import prepare
 from myrnn.training import Validation
+from names import CELLS
 
 AGAIN = r"; resume with: myrnn train --resume run"
 SAVED = r"; iteration \d+ is saved, resume with: myrnn train --resume run"
@@ -868,7 +869,7 @@ def test_the_records_of_a_classifier_are_checked(saved, here, capsys, changed, m
         ("train --data train.csv --test none.csv", "there is no file none.csv"),
         (
             "train --data train.csv --model gr",
-            "--model must be one of 'rnn', 'gru', 'lstm', 'mgu', 'stack-rnn', not 'gr'; did you mean 'gru'?",
+            f"--model must be one of {CELLS}, not 'gr'; did you mean 'gru'?",
         ),
         ("train --data train.csv --learning-rate -1", "--learning-rate must be at least 0, not -1.0"),
         ("train --data train.csv --validation-fraction 1", "--validation-fraction must be below 1, not 1.0"),

@@ -14,6 +14,7 @@ from sklearn.exceptions import NotFittedError
 
 from myrnn import SequenceClassifier, Sequences
 from myrnn.errors import InvalidArgument, MyRNNError
+from names import CELLS
 
 SMALL = {"dim_recurrent": 3, "max_epochs": 1, "engine": "mygrad", "random_state": 0}
 WORDS = ["ab" * (index % 5) + "c" * (index % 2) for index in range(12)]
@@ -346,11 +347,10 @@ def test_invalid_labels_are_refused(y, told):
 @pytest.mark.parametrize(
     ("settings", "told"),
     [
-        ({"cell": "gr"}, "cell must be one of 'rnn', 'gru', 'lstm', 'mgu', 'stack-rnn', not 'gr'; did you mean 'gru'?"),
+        ({"cell": "gr"}, f"cell must be one of {CELLS}, not 'gr'; did you mean 'gru'?"),
         (
             {"cell": 3},
-            "cell must be one of 'rnn', 'gru', 'lstm', 'mgu', 'stack-rnn', or a model class or a function that makes a "
-            "model, not 3",
+            f"cell must be one of {CELLS}, or a model class or a function that makes a model, not 3",
         ),
         (
             {"cell": lambda *dims: None},

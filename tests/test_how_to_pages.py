@@ -40,9 +40,11 @@ def folder(tmp_path, monkeypatch):
 
 
 @pytest.mark.long
-def test_a_model_of_two_states(capsys):
+def test_a_model_of_two_states_and_one_with_a_matrix(capsys):
     names = run_page("how-to/your-own-model.md")
-    assert f"```\n{capsys.readouterr().out}```" in (DOCS / "how-to" / "your-own-model.md").read_text(encoding="utf-8")
+    page = (DOCS / "how-to" / "your-own-model.md").read_text(encoding="utf-8")
+    shown = re.split("(?=^before the first step)", capsys.readouterr().out, flags=re.M)[1:]
+    assert len(shown) == 2 and all(f"```\n{text}```" in page for text in shown)
     assert names["history"].engine == "native"
     assert names["report"].accuracy.mean() > 0.6
 

@@ -1,5 +1,6 @@
 import inspect
 import re
+from functools import partial
 from types import SimpleNamespace
 
 import mygrad as mg
@@ -13,8 +14,25 @@ from mynn.layers.dense import dense as mynn_dense
 from scipy import stats
 from scipy.special import softmax
 
+import papers
 from myrnn.errors import InvalidArgument
-from myrnn.models import GRU, LSTM, MGU, RNN, Stacked, StackRNN, dense
+from myrnn.models import (
+    GRU,
+    LRU,
+    LSTM,
+    MGU,
+    MLSTM,
+    RNN,
+    RWKV7,
+    SLSTM,
+    DeltaProduct,
+    GatedDeltaNet,
+    Mamba,
+    MinGRU,
+    Stacked,
+    StackRNN,
+    dense,
+)
 from myrnn.models.model import num_parameters, parameter_names, parameters_of
 
 MODELS = {
@@ -26,8 +44,41 @@ MODELS = {
     "lstm": lambda *dims, rng=None: LSTM(*dims, rng=rng),
     "mgu": lambda *dims, rng=None: MGU(*dims, rng=rng),
     "stack": lambda *dims, rng=None: StackRNN(*dims, stack_depth=4, stack_width=3, rng=rng),
+    "min-gru": lambda *dims, rng=None: MinGRU(*dims, rng=rng),
+    "lru": lambda *dims, rng=None: LRU(*dims, rng=rng),
+    "slstm": lambda *dims, rng=None: SLSTM(*dims, rng=rng),
+    "mlstm": lambda *dims, rng=None: MLSTM(*dims, rng=rng),
+    "mamba": lambda *dims, rng=None: Mamba(*dims, dim_state=3, convolution=3, rng=rng),
+    "gated-deltanet": lambda *dims, rng=None: GatedDeltaNet(*dims, rng=rng),
+    "deltaproduct": lambda *dims, rng=None: DeltaProduct(*dims, rng=rng),
+    "rwkv7": lambda *dims, rng=None: RWKV7(*dims, rng=rng),
 }
 every_model = pytest.mark.parametrize("make", MODELS.values(), ids=MODELS)
+# Other settings of the same equations; the number of units must be even.
+VARIANTS = {
+    "slstm of heads": lambda *dims, rng=None: SLSTM(*dims, heads=2, rng=rng),
+    "mlstm of heads": lambda *dims, rng=None: MLSTM(*dims, heads=2, rng=rng),
+    "mamba without convolution": lambda *dims, rng=None: Mamba(*dims, dim_state=2, convolution=1, rng=rng),
+    "gated-deltanet of heads": lambda *dims, rng=None: GatedDeltaNet(
+        *dims, heads=2, negative_eigenvalues=True, rng=rng
+    ),
+    "deltanet": lambda *dims, rng=None: DeltaProduct(
+        *dims, heads=2, householders=1, negative_eigenvalues=False, rng=rng
+    ),
+    "gated deltaproduct": lambda *dims, rng=None: DeltaProduct(*dims, householders=3, gated=True, rng=rng),
+    "rwkv7 of heads": lambda *dims, rng=None: RWKV7(*dims, heads=2, rng=rng),
+}
+every_variant = pytest.mark.parametrize("make", (MODELS | VARIANTS).values(), ids=MODELS | VARIANTS)
+PAPERS = {
+    MinGRU: papers.min_gru,
+    LRU: papers.lru,
+    SLSTM: papers.slstm,
+    MLSTM: papers.mlstm,
+    Mamba: papers.mamba,
+    GatedDeltaNet: papers.delta_product,
+    DeltaProduct: papers.delta_product,
+    RWKV7: papers.rwkv7,
+}
 
 
 def refused(message):
@@ -73,6 +124,9 @@ def sigmoid(a):
 def logits_in_numpy(model, x):
     """The equations of the docstrings in plain NumPy."""
     arrays = [parameter.data for parameter in model.parameters]
+    if type(model) in PAPERS:
+        h = PAPERS[type(model)](dict(zip(parameter_names(model), arrays, strict=True)), model, x)
+        return (h @ arrays[-2] + arrays[-1][0])[np.newaxis]
     h = c = np.zeros(model.dim_recurrent)
     values = []  # on the stack, the topmost first
     for x_t in x:
@@ -110,17 +164,17 @@ def logits_in_numpy(model, x):
     return (h @ arrays[-2] + arrays[-1][0])[np.newaxis]
 
 
-@every_model
+@every_variant
 @pytest.mark.parametrize("steps", [0, 1, 2, 13])
 def test_logits_follow_the_equations(make, steps):
-    model = in_float64(make(3, 5, 4, rng=1))
+    model = in_float64(make(3, 6, 4, rng=1))
     x = features(steps, 3, dtype=np.float64)
     expected = logits_in_numpy(model, x)
     np.testing.assert_allclose(model(x).data, expected, rtol=1e-12)
     np.testing.assert_allclose(model(mg.tensor(x)).data, expected, rtol=1e-12)
 
 
-@every_model
+@every_variant
 def test_gradients_agree_with_central_differences(make):
     model = in_float64(make(3, 4, 2, rng=2))
     x = mg.tensor(features(5, 3, seed=3, dtype=np.float64))
@@ -149,6 +203,10 @@ def test_gradients_agree_with_central_differences(make):
 @every_model
 def test_everything_is_float32_and_every_parameter_learns(make):
     model = make(10, 7, 3, rng=4)
+    if isinstance(model, RWKV7):
+        # The second of two factors learns as soon as the first one is not zero.
+        for layer in (model.fc_x2w, model.fc_x2a, model.fc_x2g):
+            layer.weight.data[...] = 0.1
     logits = model(np.eye(10, dtype=np.float32))
     assert isinstance(logits, Tensor)
     assert logits.shape == (1, 3)
@@ -169,6 +227,7 @@ def test_everything_is_float32_and_every_parameter_learns(make):
         (LSTM, "x2i+ h2i x2f+ h2f x2o+ h2o x2g+ h2g h2y+"),
         (MGU, "x2f+ h2f x2n+ h2n h2y+"),
         (StackRNN, "x2h+ h2h s2h h2a+ h2v+ h2y+"),
+        (MinGRU, "x2z+ x2n+ h2y+"),
     ],
 )
 def test_parameters_are_ordered_by_layer_with_names_and_shapes(make, names):
@@ -188,12 +247,77 @@ def test_parameters_are_ordered_by_layer_with_names_and_shapes(make, names):
 
 
 def test_biases_start_at_zero_and_those_of_forget_gates_at_one():
-    for make in MODELS.values():
-        model = make(3, 5, 2)
+    for name in ("relu", "tanh", "gru", "lstm", "mgu", "stack", "min-gru", "lru"):
+        model = MODELS[name](3, 5, 2)
         named = dict(zip(parameter_names(model), model.parameters, strict=True))
         biases = {name: np.unique(tensor.data).tolist() for name, tensor in named.items() if name.endswith("bias")}
         ones = {"fc_x2f.bias"} if isinstance(model, LSTM) else set()
         assert biases == {name: [name in ones] for name in biases} and {"fc_h2y.bias", *ones} < biases.keys()
+
+
+@pytest.mark.parametrize(
+    ("model", "parameters"),
+    [
+        (LRU, "x2u+3,6 nu1,6 theta1,6 gamma1,6 b_real6,6 b_imaginary6,6 c_real6,6 c_imaginary6,6 skip1,6 v2g+6,6"),
+        (
+            partial(Mamba, dim_state=5),
+            "x2u3,6 x2z3,6 kernel4,6 kernel_bias1,6 u2b6,5 u2c6,5 u2r6,1 r2d+1,6 a6,5 skip1,6",
+        ),
+        (partial(SLSTM, heads=2), "x2i+3,6 h2i2,3,3 x2f+3,6 h2f2,3,3 x2o+3,6 h2o2,3,3 x2z+3,6 h2z2,3,3"),
+        (partial(MLSTM, heads=2), "x2q+3,6 x2k+3,6 x2v+3,6 x2i+3,2 x2f+3,2 x2o+3,6"),
+        (
+            partial(DeltaProduct, heads=2),
+            "x2q3,6 x2k[0]3,6 x2k[1]3,6 x2v[0]3,6 x2v[1]3,6 x2b[0]3,2 x2b[1]3,2 scale1,3",
+        ),
+        (partial(GatedDeltaNet, heads=2), "x2q3,6 x2k[0]3,6 x2v[0]3,6 x2b[0]3,2 x2a+3,2 rate1,2 x2g3,6 scale1,3"),
+        (
+            RWKV7,
+            "mix['r']1,3 mix['w']1,3 mix['k']1,3 mix['v']1,3 mix['a']1,3 mix['g']1,3 x2r3,6 x2k3,6 x2v3,6 x2w3,3 "
+            "x2a3,3 x2g3,3 w2w+3,6 a2a+3,6 g2g3,6 removed1,6 added1,6 bonus1,6 scale1,6 shift1,6",
+        ),
+    ],
+)
+def test_names_and_shapes_of_parameters(model, parameters):
+    made = model(3, 6, 2)
+    expected = []
+    for word in (*parameters.split(), "h2y+6,2"):
+        name, bias, sizes = re.fullmatch(r"(\w2\w(?:\[\d\])?|[a-z_]+(?:\['\w'\])?)(\+?)([\d,]+)", word).groups()
+        shape = tuple(map(int, sizes.split(",")))
+        is_layer = "2" in name
+        expected.append((f"fc_{name}.weight" if is_layer else name, shape))
+        if bias:
+            expected.append((f"fc_{name}.bias", (1, shape[-1])))
+    shapes = [parameter.shape for parameter in made.parameters]
+    assert list(zip(parameter_names(made), shapes, strict=True)) == expected
+
+
+def test_weights_begin_as_the_papers_say():
+    lru = LRU(3, 2000, 2, rng=0)
+    eigenvalues = np.exp(-np.exp(lru.nu.data[0]) + 1j * np.exp(lru.theta.data[0]))
+    assert stats.kstest(np.abs(eigenvalues) ** 2, "uniform").pvalue > 1e-3
+    assert stats.kstest(np.angle(eigenvalues) % (2 * np.pi), stats.uniform(0, 2 * np.pi).cdf).pvalue > 1e-3
+    np.testing.assert_allclose(np.exp(2 * lru.gamma.data[0]), 1 - np.abs(eigenvalues) ** 2, atol=1e-6)
+    mamba = Mamba(3, 800, 2, rng=0)
+    np.testing.assert_allclose(np.exp(mamba.a.data), np.tile(np.arange(1, 17), (800, 1)), rtol=1e-6)
+    gated = GatedDeltaNet(3, 800, 2, heads=800, rng=0)
+    for bias in (mamba.fc_r2d.bias, gated.fc_x2a.bias):
+        steps = np.log10(np.log1p(np.exp(bias.data[0])))
+        assert stats.kstest(steps, stats.uniform(-3, 2).cdf).pvalue > 1e-3
+    assert stats.kstest(np.exp(gated.rate.data[0]), stats.uniform(0, 16).cdf).pvalue > 1e-3
+    assert SLSTM(3, 4, 2, heads=2).fc_x2f.bias.data.tolist() == [[5, -7, 5, -7]]
+    mlstm = MLSTM(3, 8, 2, heads=4)
+    assert mlstm.fc_x2f.bias.data.tolist() == [[3, 4, 5, 6]]
+    assert not mlstm.fc_x2f.weight.data.any() and not mlstm.fc_x2i.weight.data.any()
+    rwkv = RWKV7(3, 8, 2)
+    assert rwkv.fc_w2w.bias.data[0, [0, -1]].tolist() == [-8, 3]
+    factor = rwkv.fc_w2w.weight.data
+    np.testing.assert_allclose(factor @ factor.T, 0.01 * np.eye(4), atol=1e-8)
+
+
+@pytest.mark.parametrize("kind", [SLSTM, MLSTM, GatedDeltaNet, DeltaProduct, RWKV7])
+def test_heads_divide_the_units(kind):
+    with refused("heads must divide dim_recurrent, 50, which 4 does not"):
+        kind(3, 50, 2, heads=4)
 
 
 @every_model

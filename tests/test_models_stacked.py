@@ -5,16 +5,17 @@ import numpy as np
 import pytest
 from mygrad.nnet.losses import softmax_crossentropy
 
-from myrnn import GRU, LSTM, MGU, RNN, Sequences, Stacked, StackRNN, compile
+from myrnn import GRU, MGU, RNN, Sequences, Stacked, StackRNN, compile
 from myrnn.compiler.compilation import compile_for
 from myrnn.errors import InvalidArgument
 from myrnn.models.model import parameter_names
+from myrnn.models.network import MODELS
 from myrnn.models.stacked import with_stack_depth
 from myrnn.registry import kind_of, make
+from names import CELLS
 
-ONE_LAYER = {"rnn": RNN, "gru": GRU, "lstm": LSTM, "mgu": MGU, "stack-rnn": StackRNN}
 STACK = {"stack_depth": 4, "stack_width": 3}
-every_cell = pytest.mark.parametrize("cell", ONE_LAYER)
+every_cell = pytest.mark.parametrize("cell", MODELS)
 
 
 def refused(message):
@@ -34,7 +35,7 @@ def ragged(lengths, symbols, seed=0):
 
 @every_cell
 def test_one_layer_has_the_equations_of_the_model_of_that_name(cell):
-    one, stacked = ONE_LAYER[cell](4, 5, 3, rng=3), Stacked(4, 5, 3, cell=cell, layers=1, rng=7)
+    one, stacked = MODELS[cell](4, 5, 3, rng=3), Stacked(4, 5, 3, cell=cell, layers=1, rng=7)
     for parameter, other in zip(stacked.parameters, one.parameters, strict=True):
         parameter.data[...] = other.data
     x = features(6, 4)
@@ -43,7 +44,7 @@ def test_one_layer_has_the_equations_of_the_model_of_that_name(cell):
 
 @every_cell
 def test_one_layer_starts_as_the_model_of_that_name(cell):
-    one, stacked = ONE_LAYER[cell](4, 5, 3, rng=3), Stacked(4, 5, 3, cell=cell, layers=1, rng=3)
+    one, stacked = MODELS[cell](4, 5, 3, rng=3), Stacked(4, 5, 3, cell=cell, layers=1, rng=3)
     assert all(np.array_equal(p.data, q.data) for p, q in zip(stacked.parameters, one.parameters, strict=True))
 
 
@@ -84,11 +85,19 @@ def test_an_embedding_of_one_hot_rows_is_a_table_of_vectors():
         pytest.param({"cell": "lstm", "layers": 3}, id="three lstm", marks=pytest.mark.long),
         pytest.param({"cell": "mgu", "layers": 1}, id="mgu", marks=pytest.mark.long),
         pytest.param({"cell": "stack-rnn", "layers": 1, **STACK}, id="stack-rnn", marks=pytest.mark.long),
+        pytest.param({"cell": "min-gru", "layers": 2}, id="min-gru", marks=pytest.mark.long),
+        pytest.param({"cell": "lru", "layers": 2}, id="lru", marks=pytest.mark.long),
+        pytest.param({"cell": "slstm", "layers": 2, "heads": 2}, id="slstm", marks=pytest.mark.long),
+        pytest.param({"cell": "mlstm", "layers": 1, "heads": 2}, id="mlstm", marks=pytest.mark.long),
+        pytest.param({"cell": "mamba", "layers": 2}, id="mamba", marks=pytest.mark.long),
+        pytest.param({"cell": "gated-deltanet", "layers": 1}, id="gated-deltanet", marks=pytest.mark.long),
+        pytest.param({"cell": "deltaproduct", "layers": 1, "heads": 2}, id="deltaproduct", marks=pytest.mark.long),
+        pytest.param({"cell": "rwkv7", "layers": 1}, id="rwkv7", marks=pytest.mark.long),
     ],
 )
 def test_it_compiles_with_the_same_numbers(settings, request):
-    # Machine code of cells with gates and of stacks is enough; the other programs run in Python.
-    if settings["cell"] in ("lstm", "mgu"):
+    # Machine code of cells with gates, of stacks and of matrices is enough; the other programs run in Python.
+    if settings["cell"] in ("lstm", "mgu", "min-gru", "lru", "slstm", "gated-deltanet"):
         request.getfixturevalue("in_python")
     model = Stacked(7, 8, 3, rng=0, **settings)
     sequences = ragged([1, 0, 17, 5, 80, 2], 7)
@@ -109,6 +118,7 @@ def test_it_compiles_with_the_same_numbers(settings, request):
     [
         pytest.param(MGU(4, 5, 3, rng=0), id="mgu"),
         pytest.param(StackRNN(4, 5, 3, **STACK, rng=0), id="stack-rnn", marks=pytest.mark.long),
+        *(pytest.param(MODELS[cell](4, 5, 3, rng=0), id=cell, marks=pytest.mark.long) for cell in list(MODELS)[5:]),
     ],
 )
 def test_emitted_code_of_a_cell_gives_the_same_numbers(model):
@@ -187,6 +197,33 @@ def test_the_size_of_the_stack_is_a_setting():
     assert kind_of("model", stacked).settings_of(stacked).stack_depth == 4
 
 
+@pytest.mark.parametrize(
+    ("cell", "settings"),
+    [
+        ("slstm", {"heads": 5, "recurrent_init": "orthogonal"}),
+        ("mlstm", {"heads": 5}),
+        ("mamba", {"dim_state": 3, "convolution": 1}),
+        ("gated-deltanet", {"heads": 5, "negative_eigenvalues": True}),
+        ("deltaproduct", {"heads": 5, "householders": 3, "negative_eigenvalues": False, "gated": True}),
+        ("rwkv7", {"heads": 5}),
+    ],
+)
+def test_the_settings_of_a_cell_are_those_of_its_model_and_of_its_layers(cell, settings):
+    for further in ({}, {"layers": 2, "per_step": True}):
+        model = make("model", cell, dim_input=4, dim_output=3, dim_recurrent=5, rng=0, **settings, **further)
+        found = kind_of("model", model).settings_of(model)
+        assert {name: getattr(found, name) for name in settings} == settings
+        assert repr(eval(repr(model), {type(model).__name__: type(model)})) == repr(model)
+        assert all(f"{name}={value!r}" in repr(model) for name, value in settings.items())
+        again = eval(repr(model), {type(model).__name__: type(model)})
+        assert [p.shape for p in again.parameters] == [p.shape for p in model.parameters]
+
+
+def test_heads_of_orthogonal_recurrent_weights_are_orthogonal_each():
+    weight = MODELS["slstm"](4, 6, 3, heads=2, recurrent_init="orthogonal", rng=0).fc_h2f.weight.data
+    assert np.allclose(weight @ weight.transpose(0, 2, 1), np.eye(3), atol=1e-6)
+
+
 def test_names_of_parameters_contain_the_layer():
     names = parameter_names(Stacked(4, 5, 3, cell="rnn", layers=2, dim_embedding=2, rng=0))
     assert names == (
@@ -200,6 +237,11 @@ def test_names_of_parameters_contain_the_layer():
         "fc_h2y.weight",
         "fc_h2y.bias",
     )
+
+
+def test_layers_in_a_list_are_named_too():
+    names = parameter_names(Stacked(4, 5, 3, cell="gated-deltanet", layers=1, rng=0))
+    assert names[:3] == ("stack[0].fc_x2q.weight", "stack[0].fc_x2k[0].weight", "stack[0].fc_x2v[0].weight")
 
 
 def test_an_empty_sequence_gets_the_bias():
@@ -225,9 +267,18 @@ def test_it_accepts_tensors():
     [
         (
             {"cell": "grru"},
-            "cell must be one of 'rnn', 'gru', 'lstm', 'mgu', 'stack-rnn', not 'grru'; did you mean 'gru'?",
+            f"cell must be one of {CELLS}, not 'grru'; did you mean 'gru'?",
         ),
         ({"stack_depth": 4}, "stack_depth is for the cell 'stack-rnn', not for 'gru': leave it out"),
+        (
+            {"negative_eigenvalues": False},
+            "negative_eigenvalues is for the cells 'gated-deltanet', 'deltaproduct', not for 'gru': leave it out",
+        ),
+        (
+            {"cell": "lru", "recurrent_init": "orthogonal"},
+            "recurrent_init is for cells that have recurrent weights, not for 'lru': leave it out",
+        ),
+        ({"cell": "rwkv7", "heads": 3}, "heads must divide dim_recurrent, 5, which 3 does not"),
         ({"cell": "stack-rnn", "stack_depth": 1}, "stack_depth must be at least 2, not 1"),
         ({"layers": 0}, "layers must be at least 1, not 0"),
         ({"dim_embedding": 0}, "dim_embedding must be at least 1, not 0"),

@@ -20,6 +20,7 @@ from myrnn.playground.settings import checked_settings, controls, defaults, offe
 from myrnn.playground.views import Views
 from myrnn.registry import register
 from myrnn.tasks import TwinHalves
+from names import CELLS
 from playground_help import SMALL
 
 
@@ -171,7 +172,7 @@ def test_the_choices_include_a_user_defined_class():
             "task must be one of 'twin-halves', 'palindromes', 'running-parity', 'copy-after-pause', "
             "'next-character', 'data', not 'twin-halve'; did you mean",
         ),
-        ({"cell": 1}, "cell must be one of 'rnn-relu', 'rnn-tanh', 'gru', 'lstm', 'mgu', 'stack-rnn', 'own', not 1"),
+        ({"cell": 1}, "cell must be one of 'rnn-relu', 'rnn-tanh'" + CELLS.removeprefix("'rnn'") + ", 'own', not 1"),
         ({"momentum": 0.5}, "settings has no setting 'momentum', only 'task', "),
     ],
 )

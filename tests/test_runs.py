@@ -23,6 +23,7 @@ from myrnn.storage import seal
 from myrnn.tasks import Palindromes, TwinHalves
 from myrnn.training import train
 from myrnn.training.outputs import reference_logits
+from names import CELLS
 from run_folders import data_run
 
 TASK = TwinHalves(pattern_length_max=3, alphabet_size=5, negatives="near_miss")
@@ -472,7 +473,7 @@ HUGE = 10**12
         ("task", {"pattern_length_max": HUGE}, "pattern_length_max must be at most 20000, not 1000000000000"),
         ("task", {"alphabet_size": 6}, "the model has 5 inputs and 2 classes, the task 6 and 2"),
         ("task", {"negatives": None}, "negatives must be one of 'uniform', 'near_miss', not None"),
-        ("model", {"name": None}, "model must be one of 'rnn', 'gru', 'lstm', 'mgu', 'stack-rnn', not None"),
+        ("model", {"name": None}, f"model must be one of {CELLS}, not None"),
         ("model", {"name": "gru"}, "model gru has no setting 'activation'"),
         ("model", {"activation": "sin"}, "activation must be one of 'relu', 'tanh', not 'sin'"),
         ("model", {"dim_recurrent": 6.0}, "dim_recurrent must be an integer, not 6.0"),
@@ -598,7 +599,7 @@ def test_names_create_models_and_optimizers():
 
 def test_unknown_names_are_refused():
     with refused(
-        "model must be one of 'rnn', 'gru', 'lstm', 'mgu', 'stack-rnn', not 'lsmt'; did you mean 'lstm'?",
+        f"model must be one of {CELLS}, not 'lsmt'; did you mean 'lstm'?",
         InvalidArgument,
     ):
         make("model", "lsmt", dim_input=5, dim_recurrent=4, dim_output=2)

@@ -26,6 +26,7 @@ from myrnn.runs.folder import load_job
 from myrnn.storage import seal
 from myrnn.tasks import TwinHalves
 from myrnn.training import train
+from names import CELLS
 
 pytestmark = pytest.mark.usefixtures("in_python")
 
@@ -580,7 +581,7 @@ def test_an_untrained_model_is_one_with_the_first_weights(here):
         (["--model=gone.py:Mine"], "there is no file gone.py"),
         (["--model=mine.py:Mine:gain=2"], "model mine.py:Mine has no setting 'gain', only 'dim_recurrent'"),
         (["--model=mine.py"], "a model must name the class in its file, too, such as mine.py:Mine, not 'mine.py'"),
-        (["--model=mine"], "--model must be one of 'rnn', 'gru', 'lstm', 'mgu', 'stack-rnn', not 'mine'"),
+        (["--model=mine"], f"--model must be one of {CELLS}, not 'mine'"),
     ],
 )
 def test_an_unusable_class_is_reported(here, capsys, options, message):

@@ -20,7 +20,7 @@ import myrnn
 from myrnn.cli import main
 from myrnn.errors import CompileError, InvalidArgument, RunError
 from myrnn.experiment.parts import weight_generator
-from myrnn.models import RNN, cells
+from myrnn.models import RNN, layer
 from myrnn.optimizers import Adam
 from myrnn.runs.folder import made_with
 from myrnn.runs.training import trained
@@ -34,6 +34,7 @@ from myrnn.sweeps.run import Done, Failed
 from myrnn.sweeps.summary import columns_of
 from myrnn.tasks import TwinHalves
 from myrnn.training import engine
+from names import CELLS
 from sweeps_help import RUNS, STUDY, SweepProcess, is_alive, tables
 
 
@@ -440,7 +441,7 @@ def test_a_study_that_could_not_be_read_back_is_refused():
 
 def test_an_invalid_study_in_a_folder_is_reported(tmp_path):
     SWEEP.write(tmp_path, {"study": {"model": {"name": "rnm"}}, "classes": {}}, {})
-    place, known = f"{tmp_path}: sweep.json cannot be used: study: [model]", "'rnn', 'gru', 'lstm', 'mgu', 'stack-rnn'"
+    place, known = f"{tmp_path}: sweep.json cannot be used: study: [model]", CELLS
     with refused(f"{place} model must be one of {known}, not 'rnm'; did you mean 'rnn'?", RunError):
         load_sweep(tmp_path)
 
@@ -748,11 +749,11 @@ def test_nonfinite_scores_count_as_wrong_and_are_reported(tmp_path, monkeypatch)
     """A network that doubles its state at every step overflows float32 after 128 steps."""
 
     def doubled(layers, how, rng):
-        for layer in layers:
-            layer.fc_h2h.weight.data[...] = 2 * np.eye(2)
-            layer.fc_x2h.weight.data[...] = 1e4
+        for each in layers:
+            each.fc_h2h.weight.data[...] = 2 * np.eye(2)
+            each.fc_x2h.weight.data[...] = 1e4
 
-    monkeypatch.setattr(cells, "begin_recurrent", doubled)
+    monkeypatch.setattr(layer, "begin_recurrent", doubled)
     study = {
         "model": {"dim_recurrent": 2},
         "optimizer": {"name": "sgd", "learning_rate": 1e-30},

@@ -14,7 +14,9 @@ scores (1, K), or (T, K) with an output at every step. ``train`` compiles it and
 Where to look:
 
 =====================  ============================================================================================
-models                 `RNN`, `GRU`, `LSTM`, `MGU`, `StackRNN`, `Stacked`; `dense`, `dropout`, `noise`, `add_loss`
+models                 `RNN`, `GRU`, `LSTM`, `MGU`, `StackRNN`, `MinGRU`, `LRU`, `SLSTM`, `MLSTM`, `Mamba`,
+                       `GatedDeltaNet`, `DeltaProduct`, `RWKV7`, layers of them: `Stacked`
+parts of a model       `dense`, `dropout`, `noise`, `add_loss`
 data                   `tasks` draws sequences; `Sequences` holds them; `read_sequences` reads files
 training               `train`, `Adam`, `RMSprop`, `SGD`; `compile` shows the equations and the native code
 tests                  `evaluate`, `shortcuts`, `counterexamples`, `transfer`; reports on other targets in `evaluation`

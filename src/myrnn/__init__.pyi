@@ -28,9 +28,17 @@ from myrnn.inspection import inspect as inspect
 from myrnn.inspection import recurrent_eigenvalues as recurrent_eigenvalues
 from myrnn.inspection import state_space as state_space
 from myrnn.models import GRU as GRU
+from myrnn.models import LRU as LRU
 from myrnn.models import LSTM as LSTM
 from myrnn.models import MGU as MGU
+from myrnn.models import MLSTM as MLSTM
 from myrnn.models import RNN as RNN
+from myrnn.models import RWKV7 as RWKV7
+from myrnn.models import SLSTM as SLSTM
+from myrnn.models import DeltaProduct as DeltaProduct
+from myrnn.models import GatedDeltaNet as GatedDeltaNet
+from myrnn.models import Mamba as Mamba
+from myrnn.models import MinGRU as MinGRU
 from myrnn.models import Recognizer as Recognizer
 from myrnn.models import Stacked as Stacked
 from myrnn.models import StackRNN as StackRNN

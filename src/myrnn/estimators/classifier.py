@@ -27,10 +27,10 @@ class SequenceClassifier(ClassifierMixin, SequenceEstimator):
 
     Parameters
     ----------
-    cell : {"rnn", "gru", "lstm", "mgu", "stack-rnn"} or callable
-        The kind of network, or a model class, or a function that makes a model: it is called with ``(dim_input,
-        dim_recurrent, dim_output)``. The recurrent weights of built-in cells begin as orthogonal matrices, which
-        neither stretch nor shrink a state.
+    cell : str or callable
+        The kind of network, such as ``"gru"`` or ``"mamba"`` (`Stacked` lists all), or a model class, or a function
+        that makes a model: it is called with ``(dim_input, dim_recurrent, dim_output)``. The recurrent weights of
+        built-in cells begin as orthogonal matrices, which neither stretch nor shrink a state.
     dim_recurrent : int
         The number of recurrent units in every layer.
     activation : {"relu", "tanh"}, optional

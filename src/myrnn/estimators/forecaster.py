@@ -26,7 +26,7 @@ class SequenceForecaster(SequenceEstimator):
 
     Parameters
     ----------
-    cell : {"rnn", "gru", "lstm", "mgu", "stack-rnn"} or callable
+    cell : str or callable
         As for `SequenceClassifier`; a user-defined model returns the next row after every step, (T, C), and must not
         read backward.
     truncate, batch_size, validation_fraction

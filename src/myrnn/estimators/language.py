@@ -26,7 +26,7 @@ class LanguageModel(SequenceEstimator):
 
     Parameters
     ----------
-    cell : {"rnn", "gru", "lstm", "mgu", "stack-rnn"} or callable
+    cell : str or callable
         As for `SequenceClassifier`; a user-defined model returns logits for every step, (T, K), and must not read
         backward.
     truncate : int, optional

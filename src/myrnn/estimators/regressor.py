@@ -20,7 +20,7 @@ class SequenceRegressor(RegressorMixin, SequenceEstimator):
 
     Parameters
     ----------
-    cell : {"rnn", "gru", "lstm", "mgu", "stack-rnn"} or callable
+    cell : str or callable
         As for `SequenceClassifier`; a user-defined model returns numbers, (1, K), or (T, K) with `per_step`.
     per_step : bool
         Whether to predict numbers for each step instead of the whole sequence.

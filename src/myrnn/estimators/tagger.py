@@ -18,7 +18,7 @@ class SequenceTagger(SequenceEstimator):
 
     Parameters
     ----------
-    cell : {"rnn", "gru", "lstm", "mgu", "stack-rnn"} or callable
+    cell : str or callable
         As for `SequenceClassifier`; a user-defined model returns logits for every step, (T, K).
     bidirectional : bool
         Whether each layer reads in both directions, so that a tag may depend on later steps; for built-in cells.

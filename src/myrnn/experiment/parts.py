@@ -15,7 +15,7 @@ import numpy as np
 
 from myrnn import _checks
 from myrnn.errors import InvalidArgument
-from myrnn.models.cells import USUAL_UNITS, Units
+from myrnn.models.layer import USUAL_UNITS, Units
 from myrnn.models.network import sizes_for
 from myrnn.models.own import check_settings_of, load_own, make_own, named_before, not_named
 from myrnn.registry import Kind, find, kind_of, kinds, read_name

@@ -6,44 +6,22 @@ sequence, and a dense layer that scores its last hidden state; `Stacked` has sev
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from functools import partial
 from typing import Annotated, Any, Literal
 
 import numpy as np
 from msgspec import Meta
-from mygrad import Tensor, concatenate, tanh
+from mygrad import concatenate, tanh
 from mygrad.nnet.activations import relu, sigmoid, softmax
 from mygrad.nnet.initializers import constant
-from numpy.typing import NDArray
 
 from myrnn import _checks
 from myrnn._keywords import keywords
-from myrnn.models.dense import dense, layer_maker
-from myrnn.models.model import check_sequence
+from myrnn.models.dense import Maker, dense
+from myrnn.models.layer import GatedInit, GatedOneLayer, Layer, OneLayer, RecurrentInit, Size, State, Units
 
-Size = Annotated[int, Meta(ge=1)]
-# The number of units of a model that nobody chose: that of the lesson.
-USUAL_UNITS = 50
-Units = Annotated[
-    int,
-    Meta(
-        ge=1,
-        le=50_000,
-        title="Units",
-        description="The number of recurrent units.",
-        examples=[4, 8, 16, 32, 50, 100],
-    ),
-]
 Activation = Annotated[Literal["relu", "tanh"], Meta(description="The nonlinearity: relu or tanh.")]
-RecurrentInit = Annotated[
-    Literal["glorot", "orthogonal", "identity", "minus_identity"],
-    Meta(description="The initialization of the recurrent weights: glorot, orthogonal, identity or minus_identity."),
-]
-GatedInit = Annotated[
-    Literal["glorot", "orthogonal"],
-    Meta(description="The initialization of the recurrent weights: glorot or orthogonal."),
-]
 
 StackDepth = Annotated[
     int, Meta(ge=2, le=10_000, description="The depth of the stack; values pushed below it are lost.")
@@ -51,37 +29,6 @@ StackDepth = Annotated[
 StackWidth = Annotated[int, Meta(ge=1, le=1_000, description="The size of a value on the stack.")]
 
 ACTIVATIONS = {"relu": relu, "tanh": tanh}
-# The dense layers that read a hidden state but are not part of the recurrence of hidden states.
-READERS = ("fc_h2y", "fc_h2a", "fc_h2v")
-
-# The state of a layer: first the hidden state, (1, D), then any further state of the cell.
-State = tuple[Any, ...]
-# Makes a dense layer.
-Maker = Callable[..., dense]
-
-
-class Layer:
-    """One recurrent layer: its initial state and its step."""
-
-    def __init__(self, dim_recurrent: int) -> None:
-        self.dim_recurrent = dim_recurrent
-
-    def start(self) -> State:
-        """Return the state before the first step: h, zeros (1, D)."""
-        return (self._zeros(),)
-
-    def step(self, x_t: Any, state: State) -> State:
-        """Return the next state; `x_t` is (1, C)."""
-        raise NotImplementedError
-
-    @property
-    def parameters(self) -> tuple[Tensor, ...]:
-        """All parameters of the layer, in the order in which they were made."""
-        layers = [layer for layer in vars(self).values() if isinstance(layer, dense)]
-        return tuple(parameter for layer in layers for parameter in layer.parameters)
-
-    def _zeros(self) -> NDArray[np.float32]:
-        return np.zeros((1, self.dim_recurrent), dtype=np.float32)
 
 
 class RNNLayer(Layer):
@@ -93,7 +40,7 @@ class RNNLayer(Layer):
         dim_recurrent: int,
         layer: Maker,
         activation: str = "relu",
-        recurrent: Maker | None = None,
+        recurrent: Callable[..., dense] | None = None,
     ) -> None:
         super().__init__(dim_recurrent)
         self.activation = activation
@@ -218,59 +165,7 @@ class StackRNNLayer(Layer):
         return h, stack
 
 
-class _OneLayer(Layer):
-    """A layer that reads one sequence, and a dense layer that scores its last hidden state.
-
-    The class of the layer follows it in the list of bases.
-    """
-
-    dim_input: int
-    dim_output: int
-    recurrent_init: str
-    fc_h2y: dense
-
-    # The arguments of the constructor besides the sizes and `rng`.
-    _settings: tuple[str, ...] = ("recurrent_init",)
-
-    @keywords
-    def __init__(
-        self,
-        dim_input: Size,
-        dim_recurrent: Units,
-        dim_output: Size,
-        *,
-        recurrent_init: GatedInit = "glorot",
-        rng: np.random.Generator | int | None = None,
-    ) -> None:
-        self._make((dim_input, dim_recurrent, dim_output), recurrent_init, rng)
-
-    def _make(
-        self, sizes: tuple[int, int, int], recurrent_init: str, rng: np.random.Generator | int | None, **own: Any
-    ) -> None:
-        """Make the layer, with settings of its own, and the dense layer."""
-        rng = None if rng is None else _checks.generator("rng", rng)
-        layer = layer_maker(rng)
-        dim_input, dim_recurrent, dim_output = sizes
-        super().__init__(dim_input, dim_recurrent, layer, **own)  # type: ignore[call-arg]  # of the layer
-        self.recurrent_init = recurrent_init
-        self.dim_input, self.dim_output = dim_input, dim_output
-        self.fc_h2y = layer(dim_recurrent, dim_output)
-        begin_recurrent([self], recurrent_init, rng)
-
-    def __repr__(self) -> str:
-        """Return the call that makes such a model."""
-        return _checks.call_of(self, "dim_input", "dim_recurrent", "dim_output", *self._settings)
-
-    def __call__(self, x: Tensor | NDArray[Any]) -> Tensor:
-        """Return the class scores of one sequence: `x` is (T, C), the logits are (1, K)."""
-        check_sequence(x, self.dim_input)
-        state = self.start()
-        for x_t in x:
-            state = self.step(x_t[np.newaxis], state)
-        return self.fc_h2y(state[0])
-
-
-class RNN(_OneLayer, RNNLayer):
+class RNN(OneLayer, RNNLayer):
     """A simple recurrent network that scores a sequence by its last hidden state.
 
     With T steps, C inputs, D recurrent units and K classes::
@@ -327,10 +222,10 @@ class RNN(_OneLayer, RNNLayer):
         without = partial(dense, weight_initializer=constant, weight_kwargs={"dtype": np.float32})
         recurrent = without if "identity" in recurrent_init else None
         sizes = dim_input, dim_recurrent, dim_output
-        self._make(sizes, recurrent_init, rng, activation=activation, recurrent=recurrent)
+        self._make(sizes, rng, recurrent_init=recurrent_init, activation=activation, recurrent=recurrent)
 
 
-class GRU(_OneLayer, GRULayer):
+class GRU(GatedOneLayer, GRULayer):
     """A gated recurrent unit that scores a sequence by its last hidden state.
 
     With T steps, C inputs, D recurrent units and K classes::
@@ -360,7 +255,7 @@ class GRU(_OneLayer, GRULayer):
     """
 
 
-class MGU(_OneLayer, MGULayer):
+class MGU(GatedOneLayer, MGULayer):
     """A minimal gated unit that scores a sequence by its last hidden state: a GRU with a single gate.
 
     With T steps, C inputs, D recurrent units and K classes::
@@ -389,7 +284,7 @@ class MGU(_OneLayer, MGULayer):
     """
 
 
-class LSTM(_OneLayer, LSTMLayer):
+class LSTM(GatedOneLayer, LSTMLayer):
     """A long short-term memory network that scores a sequence by its last hidden state.
 
     With T steps, C inputs, D recurrent units and K classes::
@@ -425,7 +320,7 @@ class LSTM(_OneLayer, LSTMLayer):
     """
 
 
-class StackRNN(_OneLayer, StackRNNLayer):
+class StackRNN(OneLayer, StackRNNLayer):
     """A simple recurrent network with a stack, which scores a sequence by its last hidden state.
 
     At each step the network pushes a new value, pops the topmost one, or leaves the stack as it is. To be
@@ -477,22 +372,4 @@ class StackRNN(_OneLayer, StackRNNLayer):
         rng: np.random.Generator | int | None = None,
     ) -> None:
         sizes = dim_input, dim_recurrent, dim_output
-        self._make(sizes, recurrent_init, rng, stack_depth=stack_depth, stack_width=stack_width)
-
-
-def begin_recurrent(layers: Iterable[Layer], how: str, rng: np.random.Generator | None) -> None:
-    """Initialize the recurrent weights of layers, which are Glorot normal so far, as `RecurrentInit` says."""
-    # An orthogonal matrix rotates a state and keeps its length: without input, the state of an RNN does not grow from
-    # step to step. With other random matrices it may grow without bound on a long sequence.
-    # Saxe, McClelland and Ganguli, "Exact solutions to the nonlinear dynamics of learning in deep linear neural
-    # networks", 2014.
-    normal = np.random.normal if rng is None else rng.normal
-    named = (item for layer in layers for item in vars(layer).items())
-    for weight in (inner.weight for name, inner in named if name.startswith("fc_h2") and name not in READERS):
-        if how == "orthogonal":
-            # With these signs the orthogonal matrix is uniformly distributed.
-            turned, sizes = np.linalg.qr(normal(size=weight.shape))
-            weight.data[...] = turned * np.sign(np.diag(sizes))
-        elif how != "glorot":
-            same = np.eye(*weight.shape)
-            weight.data[...] = same if how == "identity" else -same
+        self._make(sizes, rng, recurrent_init=recurrent_init, stack_depth=stack_depth, stack_width=stack_width)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from mygrad import Tensor, matmul
 from mygrad.nnet.initializers import constant, glorot_normal
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from myrnn import _checks
 from myrnn._keywords import keywords
@@ -85,9 +85,48 @@ class dense:
         return (self.weight,) if self.bias is None else (self.weight, self.bias)
 
 
-def layer_maker(rng: np.random.Generator | None) -> Callable[..., dense]:
-    """Return `dense`, whose weights come from NumPy's global generator; with `rng`, they come from that."""
-    return dense if rng is None else partial(dense, weight_initializer=seeded_glorot_normal(rng))
+class HeadwiseDense:
+    """A dense layer without bias for each of several heads: ``x_h @ weight[h]`` for the h-th part of x."""
+
+    def __init__(self, weight: Tensor) -> None:
+        self.weight = weight
+
+    def __call__(self, x: Tensor | NDArray[Any]) -> Tensor:
+        """Return the products of the heads side by side, like `x`, (1, heads * size)."""
+        heads, size, _ = self.weight.shape
+        return matmul(x.reshape(heads, 1, size), self.weight).reshape(1, heads * size)
+
+    @property
+    def parameters(self) -> tuple[Tensor, ...]:
+        """The weight (heads, size, size)."""
+        return (self.weight,)
+
+
+class Maker:
+    """Makes the parameters of the built-in models, all drawn from one generator; without one, from NumPy's global."""
+
+    def __init__(self, rng: np.random.Generator | None) -> None:
+        self.uniform = np.random.uniform if rng is None else rng.uniform
+        self.normal = np.random.normal if rng is None else rng.normal
+        self._weights = {} if rng is None else {"weight_initializer": seeded_glorot_normal(rng)}
+
+    def __call__(self, input_size: int, output_size: int, **settings: Any) -> dense:
+        """Return a dense layer; by default its weights are Glorot normal and its biases are 0."""
+        return dense(input_size, output_size, **{**self._weights, **settings})
+
+    def headwise(self, heads: int, size: int) -> HeadwiseDense:
+        """Return a dense layer for each head, Glorot normal."""
+        return HeadwiseDense(parameter(self.normal(0.0, size**-0.5, (heads, size, size))))
+
+
+def parameter(values: ArrayLike) -> Tensor:
+    """Return a trainable float32 tensor."""
+    return Tensor(np.array(values, dtype=np.float32))
+
+
+def filled(values: ArrayLike) -> Initializer:
+    """Return an initializer of a weight or a bias with these values, which are repeated to its shape."""
+    return lambda rows, columns: parameter(np.broadcast_to(values, (rows, columns)))
 
 
 def seeded_glorot_normal(rng: np.random.Generator | int | None) -> Initializer:

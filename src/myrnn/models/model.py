@@ -91,7 +91,7 @@ def parameter_names(model: Any) -> tuple[str, ...]:
     """Return a name for each of the model's parameters, such as ``fc_x2h.weight``: the attributes that lead to it."""
     # A parameter that is only reachable by `parameters` is called ``parameter_i`` with its index.
     names: dict[int, str] = {}
-    for name, tensor in _named_tensors(network_of(model), "", depth=4):
+    for name, tensor in _named_tensors(network_of(model), "", depth=5):
         names.setdefault(id(tensor), name)
     return tuple(names.get(id(p), f"parameter_{i}") for i, p in enumerate(parameters_of(model)))
 

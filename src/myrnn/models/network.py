@@ -8,8 +8,12 @@ from typing import Annotated, Any, get_type_hints
 from msgspec import Meta
 
 from myrnn.errors import InvalidArgument
-from myrnn.models.cells import GRU, LSTM, MGU, RNN, USUAL_UNITS, StackRNN
+from myrnn.models.cells import GRU, LSTM, MGU, RNN, StackRNN
+from myrnn.models.delta import RWKV7, DeltaProduct, GatedDeltaNet
+from myrnn.models.layer import USUAL_UNITS, OneLayer, input_weights
+from myrnn.models.linear import LRU, Mamba, MinGRU
 from myrnn.models.stacked import Stacked
+from myrnn.models.xlstm import MLSTM, SLSTM
 from myrnn.registry import find, register
 
 Layers = Annotated[int, Meta(ge=1, le=1_000, description="The number of recurrent layers.")]
@@ -50,7 +54,22 @@ def _register(cell: str, kind: Any) -> None:
     register("model", cell, owns=owns, dim_recurrent=USUAL_UNITS)(make)
 
 
-for _cell, _kind in {"rnn": RNN, "gru": GRU, "lstm": LSTM, "mgu": MGU, "stack-rnn": StackRNN}.items():
+MODELS: dict[str, type[OneLayer]] = {
+    "rnn": RNN,
+    "gru": GRU,
+    "lstm": LSTM,
+    "mgu": MGU,
+    "stack-rnn": StackRNN,
+    "min-gru": MinGRU,
+    "lru": LRU,
+    "slstm": SLSTM,
+    "mlstm": MLSTM,
+    "mamba": Mamba,
+    "gated-deltanet": GatedDeltaNet,
+    "deltaproduct": DeltaProduct,
+    "rwkv7": RWKV7,
+}
+for _cell, _kind in MODELS.items():
     _register(_cell, _kind)
 
 # The cells that read symbols through an embedding by default, and its size. Both were chosen by measurement:
@@ -84,9 +103,8 @@ def no_input(model: Any, token: int) -> None:
     """Let a token be a step without input in a built-in network; it stays so as long as the token does not occur."""
     if isinstance(model, Stacked) and model.embedding is not None:
         tables = [model.embedding.weight]
-    elif isinstance(model, RNN | GRU | LSTM | MGU | StackRNN | Stacked):
-        lowest = model.stack[0] if isinstance(model, Stacked) else model
-        tables = [layer.weight for name, layer in vars(lowest).items() if name.startswith("fc_x2")]
+    elif isinstance(model, OneLayer | Stacked):
+        tables = input_weights(model.stack[0] if isinstance(model, Stacked) else model)
     else:
         tables = []
     for table in tables:

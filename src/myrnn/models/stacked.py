@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import partial
+from functools import cache, partial
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -18,19 +19,26 @@ from myrnn.errors import InvalidArgument
 from myrnn.models.cells import (
     Activation,
     GRULayer,
-    Layer,
     LSTMLayer,
     MGULayer,
-    RecurrentInit,
     RNNLayer,
-    Size,
     StackDepth,
     StackRNNLayer,
     StackWidth,
-    begin_recurrent,
 )
-from myrnn.models.dense import layer_maker
+from myrnn.models.delta import (
+    DeltaProductLayer,
+    Gated,
+    GatedDeltaNetLayer,
+    Householders,
+    NegativeEigenvalues,
+    RWKV7Layer,
+)
+from myrnn.models.dense import Maker
+from myrnn.models.layer import Heads, Layer, RecurrentInit, Size, begin_recurrent, recurrent_weights
+from myrnn.models.linear import Convolution, LRULayer, MambaLayer, MinGRULayer, StateSize
 from myrnn.models.model import check_sequence, network_of
+from myrnn.models.xlstm import MLSTMLayer, SLSTMLayer
 
 LAYERS: dict[str, Callable[..., Layer]] = {
     "rnn": RNNLayer,
@@ -38,9 +46,30 @@ LAYERS: dict[str, Callable[..., Layer]] = {
     "lstm": LSTMLayer,
     "mgu": MGULayer,
     "stack-rnn": StackRNNLayer,
+    "min-gru": MinGRULayer,
+    "lru": LRULayer,
+    "slstm": SLSTMLayer,
+    "mlstm": MLSTMLayer,
+    "mamba": MambaLayer,
+    "gated-deltanet": GatedDeltaNetLayer,
+    "deltaproduct": DeltaProductLayer,
+    "rwkv7": RWKV7Layer,
 }
-# Arguments for layers of one cell only: by name, the cell.
-ONLY_OF = {"activation": "rnn", "stack_depth": "stack-rnn", "stack_width": "stack-rnn"}
+Cell = Literal[
+    "rnn",
+    "gru",
+    "lstm",
+    "mgu",
+    "stack-rnn",
+    "min-gru",
+    "lru",
+    "slstm",
+    "mlstm",
+    "mamba",
+    "gated-deltanet",
+    "deltaproduct",
+    "rwkv7",
+]
 
 
 class Stacked:
@@ -55,19 +84,22 @@ class Stacked:
     With `bidirectional` every layer is a pair, one of which reads from the end to the beginning, and their hidden
     states are concatenated, as in PyTorch. A sequence is then scored by the final states of both.
 
-    The equations of a layer are those of `RNN`, `GRU`, `LSTM`, `MGU` or `StackRNN`. For one-hot rows the embedding is a
+    The equations of a layer are those of the model of its cell, such as `GRU`. For one-hot rows the embedding is a
     table of learned vectors, one per symbol.
 
     Parameters
     ----------
     dim_input, dim_recurrent, dim_output : int
         C, D (of every layer) and K.
-    cell : {"rnn", "gru", "lstm", "mgu", "stack-rnn"}
-        The kind of the layers.
+    cell : str
+        The kind of the layers: ``"rnn"`` (`RNN`), ``"gru"`` (`GRU`), ``"lstm"`` (`LSTM`), ``"mgu"`` (`MGU`),
+        ``"stack-rnn"`` (`StackRNN`), ``"min-gru"`` (`MinGRU`), ``"lru"`` (`LRU`), ``"slstm"`` (`SLSTM`), ``"mlstm"``
+        (`MLSTM`), ``"mamba"`` (`Mamba`), ``"gated-deltanet"`` (`GatedDeltaNet`), ``"deltaproduct"`` (`DeltaProduct`) or
+        ``"rwkv7"`` (`RWKV7`).
     activation : {"relu", "tanh"}, optional
         The nonlinearity of the cell ``"rnn"``, by default relu; the others have their own.
-    stack_depth, stack_width : int, optional
-        The size of the stack of every layer of the cell ``"stack-rnn"``: see `StackRNN`.
+    stack_depth, stack_width, heads, dim_state, convolution, householders, negative_eigenvalues, gated : optional
+        The settings of the cells that have them, for every layer: see their models.
     layers : int
         The number of layers.
     dim_embedding : int, optional
@@ -77,7 +109,7 @@ class Stacked:
     per_step : bool
         Whether each step has an output, instead of the whole sequence.
     recurrent_init, rng
-        As for `RNN`, for every layer.
+        As for `RNN`, for every layer; cells without recurrent weights have no `recurrent_init`.
 
     References
     ----------
@@ -100,10 +132,16 @@ class Stacked:
         dim_recurrent: Size,
         dim_output: Size,
         *,
-        cell: Annotated[Literal["rnn", "gru", "lstm", "mgu", "stack-rnn"], Meta()] = "gru",
+        cell: Annotated[Cell, Meta()] = "gru",
         activation: Activation | None = None,
         stack_depth: StackDepth | None = None,
         stack_width: StackWidth | None = None,
+        heads: Heads | None = None,
+        dim_state: StateSize | None = None,
+        convolution: Convolution | None = None,
+        householders: Householders | None = None,
+        negative_eigenvalues: NegativeEigenvalues | None = None,
+        gated: Gated | None = None,
         layers: Size = 2,
         dim_embedding: Size | None = None,
         bidirectional: bool = False,
@@ -111,18 +149,22 @@ class Stacked:
         recurrent_init: RecurrentInit = "glorot",
         rng: np.random.Generator | int | None = None,
     ) -> None:
-        own = {"activation": activation, "stack_depth": stack_depth, "stack_width": stack_width}
+        own = {"activation": activation, "stack_depth": stack_depth, "stack_width": stack_width, "heads": heads}
+        own |= {"dim_state": dim_state, "convolution": convolution, "householders": householders}
+        own |= {"negative_eigenvalues": negative_eigenvalues, "gated": gated}
         own = {name: value for name, value in own.items() if value is not None}
         for name in own:
-            if cell != ONLY_OF[name]:
-                raise InvalidArgument(f"{name} is for the cell {ONLY_OF[name]!r}, not for {cell!r}: leave it out")
+            owners = [repr(each) for each in LAYERS if name in settings_of_cell(each)]
+            if repr(cell) not in owners:
+                which = f"cell {owners[0]}" if len(owners) == 1 else f"cells {', '.join(owners)}"
+                raise InvalidArgument(f"{name} is for the {which}, not for {cell!r}: leave it out")
         self.dim_input, self.dim_recurrent, self.dim_output = dim_input, dim_recurrent, dim_output
         self.cell, self.activation, self.dim_embedding = cell, activation, dim_embedding
         self.bidirectional, self.per_step = bidirectional, per_step
         make = partial(LAYERS[cell], **own)
         self.recurrent_init = recurrent_init
         rng = None if rng is None else _checks.generator("rng", rng)
-        layer = layer_maker(rng)
+        layer = Maker(rng)
         self.embedding = None if dim_embedding is None else layer(dim_input, dim_embedding, bias=False)
         directions = 2 if bidirectional else 1
         width = directions * dim_recurrent
@@ -130,7 +172,19 @@ class Stacked:
         # In both directions, forward and backward layers alternate.
         self.stack = tuple(make(dim, dim_recurrent, layer) for dim in inputs for _ in range(directions))
         self.fc_h2y = layer(width, dim_output)
+        if recurrent_init != "glorot" and not recurrent_weights(self.stack[0]):
+            raise InvalidArgument(
+                f"recurrent_init is for cells that have recurrent weights, not for {cell!r}: leave it out"
+            )
         begin_recurrent(self.stack, recurrent_init, rng)
+        for name in self._own:
+            if not hasattr(self, name):
+                setattr(self, name, getattr(self.stack[0], name))
+
+    @property
+    def _own(self) -> list[str]:
+        """The settings of its cell alone, besides the activation, which may be the usual one."""
+        return [name for name in settings_of_cell(self.cell) if name != "activation"]
 
     @property
     def layers(self) -> int:
@@ -158,8 +212,10 @@ class Stacked:
     def __repr__(self) -> str:
         """Return the call that makes such a model."""
         sizes = ("dim_input", "dim_recurrent", "dim_output")
-        further = [name for name in ("stack_depth", "stack_width", "bidirectional", "per_step") if getattr(self, name)]
-        settings = ("cell", "activation", "layers", "dim_embedding", *further, "recurrent_init")
+        further = [*self._own, *(name for name in ("bidirectional", "per_step") if getattr(self, name))]
+        if recurrent_weights(self.stack[0]):
+            further.append("recurrent_init")
+        settings = ("cell", "activation", "layers", "dim_embedding", *further)
         return _checks.call_of(self, *sizes, *settings)
 
     def __call__(self, x: Tensor | NDArray[Any]) -> Tensor:
@@ -180,9 +236,9 @@ class Stacked:
         for h in rows:
             for index, layer in enumerate(self.stack):
                 states[index] = layer.step(h, states[index])
-                h = states[index][0]
+                h = layer.output(states[index])
             tops.append(h)
-        return tops, states[-1][0]
+        return tops, tops[-1] if tops else self.stack[-1].output(states[-1])
 
     def _both_ways(self, rows: list[Any]) -> tuple[list[Any], Any]:
         """Return the same, (1, 2 D) each, for layers that read in both directions."""
@@ -199,6 +255,13 @@ class Stacked:
         """All parameters of the model, layer by layer."""
         parts = (self.embedding, *self.stack, self.fc_h2y)
         return tuple(parameter for part in parts if part is not None for parameter in part.parameters)
+
+
+@cache
+def settings_of_cell(cell: str) -> tuple[str, ...]:
+    """Return the settings that the layers of a cell have besides their sizes."""
+    names = list(inspect.signature(LAYERS[cell]).parameters)[3:]
+    return tuple(name for name in names if name != "recurrent")
 
 
 def stacks_of(model: Any) -> list[StackRNNLayer]:
@@ -226,5 +289,5 @@ def _read(layer: Layer, rows: list[Any]) -> tuple[list[Any], Any]:
     state, states = layer.start(), []
     for row in rows:
         state = layer.step(row, state)
-        states.append(state[0])
-    return states, state[0]
+        states.append(layer.output(state))
+    return states, states[-1] if states else layer.output(state)

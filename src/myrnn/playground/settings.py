@@ -17,7 +17,7 @@ from msgspec import Meta
 
 from myrnn.errors import InvalidArgument
 from myrnn.experiment.parts import OWN, PARTS, is_own
-from myrnn.models.cells import USUAL_UNITS, Units
+from myrnn.models.layer import USUAL_UNITS, Units
 from myrnn.registry import Kind, kinds, make
 from myrnn.runs import Run
 from myrnn.settings import REQUIRED, Section, Setting
@@ -68,7 +68,7 @@ _ADVICE = {
     "pause": "The longer, the harder it is to remember. Try 0, then 20.",
     "alphabet_size": "With two, random halves match more often, and there is less to remember.",
     "negatives": "Are near misses harder?",
-    "cell": "GRU, LSTM and MGU have gates, through which a state can pass unchanged.",
+    "cell": "GRU, LSTM and MGU have gates, through which a state can pass unchanged. From minGRU on they are newer.",
     "dim_recurrent": "All that the network remembers must fit into them. Try 8.",
     "optimizer": "Plain SGD needs a larger learning rate and more time.",
     "learning_rate": "Ten times larger: does it learn faster, or not at all?",
@@ -90,6 +90,14 @@ _WORDS = {
     "lstm": "LSTM",
     "mgu": "MGU",
     "stack-rnn": "RNN with a stack",
+    "min-gru": "minGRU",
+    "lru": "linear recurrent unit (LRU)",
+    "slstm": "sLSTM",
+    "mlstm": "mLSTM",
+    "mamba": "Mamba",
+    "gated-deltanet": "gated DeltaNet",
+    "deltaproduct": "DeltaProduct",
+    "rwkv7": "RWKV-7",
     "adam": "Adam",
     "rmsprop": "RMSprop",
     "sgd": "SGD",

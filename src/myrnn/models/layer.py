@@ -1,0 +1,196 @@
+"""A recurrent layer, and a model of one such layer: what all cells have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Annotated, Any, ClassVar, Literal
+
+import numpy as np
+from msgspec import Meta
+from mygrad import Tensor
+from numpy.typing import NDArray
+
+from myrnn import _checks
+from myrnn._keywords import keywords
+from myrnn.errors import InvalidArgument
+from myrnn.models.dense import HeadwiseDense, Maker, dense
+from myrnn.models.model import check_sequence
+
+Size = Annotated[int, Meta(ge=1)]
+# The number of units of a model that nobody chose: that of the lesson.
+USUAL_UNITS = 50
+Units = Annotated[
+    int,
+    Meta(
+        ge=1,
+        le=50_000,
+        title="Units",
+        description="The number of recurrent units.",
+        examples=[4, 8, 16, 32, 50, 100],
+    ),
+]
+RecurrentInit = Annotated[
+    Literal["glorot", "orthogonal", "identity", "minus_identity"],
+    Meta(description="The initialization of the recurrent weights: glorot, orthogonal, identity or minus_identity."),
+]
+GatedInit = Annotated[
+    Literal["glorot", "orthogonal"],
+    Meta(description="The initialization of the recurrent weights: glorot or orthogonal."),
+]
+Heads = Annotated[int, Meta(ge=1, le=1_000, description="The number of heads, which share the units equally.")]
+
+# The dense layers that read a hidden state but are not part of the recurrence of hidden states.
+READERS = ("fc_h2y", "fc_h2a", "fc_h2v")
+
+# The state of a layer: all that a step, or the output, reads of earlier steps.
+State = tuple[Any, ...]
+
+
+class Layer:
+    """One recurrent layer: its initial state, its step, and its output, which is called the hidden state."""
+
+    def __init__(self, dim_recurrent: int) -> None:
+        self.dim_recurrent = dim_recurrent
+
+    def start(self) -> State:
+        """Return the state before the first step: h, zeros (1, D)."""
+        return (self._zeros(),)
+
+    def step(self, x_t: Any, state: State) -> State:
+        """Return the next state; `x_t` is (1, C)."""
+        raise NotImplementedError
+
+    def output(self, state: State) -> Any:
+        """Return what the layer above reads, (1, D): h, which is the first of the state unless a cell computes it."""
+        return state[0]
+
+    @property
+    def parameters(self) -> tuple[Tensor, ...]:
+        """All parameters of the layer, in the order in which they were made."""
+        return tuple(_tensors(vars(self).values()))
+
+    def _zeros(self, *shape: int) -> NDArray[np.float32]:
+        """Return zeros of a shape, by default (1, D)."""
+        return np.zeros(shape or (1, self.dim_recurrent), dtype=np.float32)
+
+
+class OneLayer(Layer):
+    """A layer that reads one sequence, and a dense layer that scores its last hidden state.
+
+    The class of the layer follows it in the list of bases.
+    """
+
+    dim_input: int
+    dim_output: int
+    fc_h2y: dense
+
+    # The arguments of the constructor besides the sizes and `rng`.
+    _settings: ClassVar[tuple[str, ...]] = ()
+
+    @keywords
+    def __init__(
+        self,
+        dim_input: Size,
+        dim_recurrent: Units,
+        dim_output: Size,
+        *,
+        rng: np.random.Generator | int | None = None,
+    ) -> None:
+        self._make((dim_input, dim_recurrent, dim_output), rng)
+
+    def _make(
+        self,
+        sizes: tuple[int, int, int],
+        rng: np.random.Generator | int | None,
+        *,
+        recurrent_init: str | None = None,
+        **own: Any,
+    ) -> None:
+        """Make the layer, with settings of its own, and the dense layer."""
+        rng = None if rng is None else _checks.generator("rng", rng)
+        layer = Maker(rng)
+        dim_input, dim_recurrent, dim_output = sizes
+        super().__init__(dim_input, dim_recurrent, layer, **own)  # type: ignore[call-arg]  # of the layer
+        self.dim_input, self.dim_output = dim_input, dim_output
+        self.fc_h2y = layer(dim_recurrent, dim_output)
+        if recurrent_init is not None:
+            self.recurrent_init = recurrent_init
+            begin_recurrent([self], recurrent_init, rng)
+
+    def __repr__(self) -> str:
+        """Return the call that makes such a model."""
+        return _checks.call_of(self, "dim_input", "dim_recurrent", "dim_output", *self._settings)
+
+    def __call__(self, x: Tensor | NDArray[Any]) -> Tensor:
+        """Return the class scores of one sequence: `x` is (T, C), the logits are (1, K)."""
+        check_sequence(x, self.dim_input)
+        state = self.start()
+        for x_t in x:
+            state = self.step(x_t[np.newaxis], state)
+        return self.fc_h2y(self.output(state))
+
+
+class GatedOneLayer(OneLayer):
+    """A model of one layer with recurrent weights, whose initialization is a setting."""
+
+    recurrent_init: str
+    _settings = ("recurrent_init",)
+
+    @keywords
+    def __init__(
+        self,
+        dim_input: Size,
+        dim_recurrent: Units,
+        dim_output: Size,
+        *,
+        recurrent_init: GatedInit = "glorot",
+        rng: np.random.Generator | int | None = None,
+    ) -> None:
+        self._make((dim_input, dim_recurrent, dim_output), rng, recurrent_init=recurrent_init)
+
+
+def _tensors(parts: Iterable[Any]) -> Iterator[Tensor]:
+    """Yield the parameters of parts of a layer, and those in lists and dictionaries of them."""
+    for part in parts:
+        if isinstance(part, Tensor):
+            yield part
+        elif isinstance(part, dense | HeadwiseDense):
+            yield from part.parameters
+        elif isinstance(part, list | dict):
+            yield from _tensors(part.values() if isinstance(part, dict) else part)
+
+
+def size_of_head(dim_recurrent: int, heads: int) -> int:
+    """Return the number of units of each head; raises InvalidArgument unless all have equally many."""
+    if dim_recurrent % heads:
+        raise InvalidArgument(f"heads must divide dim_recurrent, {dim_recurrent}, which {heads} does not")
+    return dim_recurrent // heads
+
+
+def recurrent_weights(layer: Layer) -> list[Tensor]:
+    """Return the weights with which a layer reads its last hidden state."""
+    named = vars(layer).items()
+    return [part.weight for name, part in named if name.startswith("fc_h2") and name not in READERS]
+
+
+def input_weights(layer: Layer) -> list[Tensor]:
+    """Return the weights with which a layer reads a row."""
+    readers = [part for name, part in vars(layer).items() if name.startswith("fc_x2")]
+    return [each.weight for part in readers for each in (part if isinstance(part, list) else [part])]
+
+
+def begin_recurrent(layers: Iterable[Layer], how: str, rng: np.random.Generator | None) -> None:
+    """Initialize the recurrent weights of layers, which are Glorot normal so far, as `RecurrentInit` says."""
+    # An orthogonal matrix rotates a state and keeps its length: without input, the state of an RNN does not grow from
+    # step to step. With other random matrices it may grow without bound on a long sequence.
+    # Saxe, McClelland and Ganguli, "Exact solutions to the nonlinear dynamics of learning in deep linear neural
+    # networks", 2014.
+    normal = np.random.normal if rng is None else rng.normal
+    for weight in (weight for layer in layers for weight in recurrent_weights(layer)):
+        if how == "orthogonal":
+            # With these signs the orthogonal matrix is uniformly distributed.
+            turned, sizes = np.linalg.qr(normal(size=weight.shape))
+            weight.data[...] = turned * np.sign(np.diagonal(sizes, axis1=-2, axis2=-1))[..., np.newaxis, :]
+        elif how != "glorot":
+            same = np.eye(*weight.shape[-2:])
+            weight.data[...] = same if how == "identity" else -same

@@ -1,0 +1,260 @@
+"""Cells whose new state is a linear function of the last one, number by number: minGRU, LRU and Mamba."""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated, Any
+
+import numpy as np
+from msgspec import Meta
+from mygrad import concatenate, cos, exp, matmul, sin
+from mygrad.nnet.activations import sigmoid
+
+from myrnn._keywords import keywords
+from myrnn.models.dense import Maker, filled, parameter
+from myrnn.models.functions import gelu, silu, softplus
+from myrnn.models.layer import Layer, OneLayer, Size, State, Units
+
+StateSize = Annotated[int, Meta(ge=1, le=1_000, description="The number of states of each unit.")]
+Convolution = Annotated[
+    int, Meta(ge=1, le=1_000, description="The number of rows that a unit reads at once; 1 is no convolution.")
+]
+
+# The steps of discretisation that Mamba begins with are between these.
+SHORTEST, LONGEST = 1e-3, 1e-1
+
+
+class MinGRULayer(Layer):
+    """A layer with the equations of `MinGRU`."""
+
+    def __init__(self, dim_input: int, dim_recurrent: int, layer: Maker) -> None:
+        super().__init__(dim_recurrent)
+        self.fc_x2z = layer(dim_input, dim_recurrent)
+        self.fc_x2n = layer(dim_input, dim_recurrent)
+
+    def step(self, x_t: Any, state: State) -> State:
+        """Return the next state, h (1, D); `x_t` is (1, C)."""
+        (h,) = state
+        z = sigmoid(self.fc_x2z(x_t))
+        h = h + z * (self.fc_x2n(x_t) - h)
+        return (h,)
+
+
+class LRULayer(Layer):
+    """A layer with the equations of `LRU`."""
+
+    def __init__(self, dim_input: int, dim_recurrent: int, layer: Maker) -> None:
+        super().__init__(dim_recurrent)
+        size = dim_recurrent
+        self.fc_x2u = layer(dim_input, size)
+        # Eigenvalues are uniform on the unit disk; gamma keeps a state as large as its inputs.
+        radius = np.sqrt(layer.uniform(1e-6, 1.0, (1, size)))
+        self.nu = parameter(np.log(-np.log(radius)))
+        self.theta = parameter(np.log(layer.uniform(1e-6, 2 * math.pi, (1, size))))
+        self.gamma = parameter(np.log(np.sqrt(1 - radius**2)))
+        self.b_real, self.b_imaginary = (parameter(layer.normal(0, (2 * size) ** -0.5, (size, size))) for _ in "ri")
+        self.c_real, self.c_imaginary = (parameter(layer.normal(0, size**-0.5, (size, size))) for _ in "ri")
+        self.skip = parameter(layer.normal(0, 1, (1, size)))
+        self.fc_v2g = layer(size, size)
+
+    def start(self) -> State:
+        """Return the state before the first step: both parts of c, and u, zeros (1, D)."""
+        return self._zeros(), self._zeros(), self._zeros()
+
+    def step(self, x_t: Any, state: State) -> State:
+        """Return the next state: both parts of c, and u, (1, D); `x_t` is (1, C)."""
+        real, imaginary, _ = state
+        u = self.fc_x2u(x_t)
+        size, angle, scale = exp(-exp(self.nu)), exp(self.theta), exp(self.gamma)
+        a, b = size * cos(angle), size * sin(angle)
+        real, imaginary = (
+            a * real - b * imaginary + scale * matmul(u, self.b_real),
+            a * imaginary + b * real + scale * matmul(u, self.b_imaginary),
+        )
+        return real, imaginary, u
+
+    def output(self, state: State) -> Any:
+        """Return h, (1, D)."""
+        real, imaginary, u = state
+        v = gelu(matmul(real, self.c_real) - matmul(imaginary, self.c_imaginary) + self.skip * u)
+        return v * sigmoid(self.fc_v2g(v))
+
+
+class MambaLayer(Layer):
+    """A layer with the equations of `Mamba`."""
+
+    def __init__(
+        self, dim_input: int, dim_recurrent: int, layer: Maker, dim_state: int = 16, convolution: int = 4
+    ) -> None:
+        super().__init__(dim_recurrent)
+        self.dim_input, self.dim_state, self.convolution = dim_input, dim_state, convolution
+        size, rank = dim_recurrent, math.ceil(dim_recurrent / 16)
+        self.fc_x2u = layer(dim_input, size, bias=False)
+        self.fc_x2z = layer(dim_input, size, bias=False)
+        if convolution > 1:
+            bound = convolution**-0.5
+            self.kernel = parameter(layer.uniform(-bound, bound, (convolution, size)))
+            self.kernel_bias = parameter(layer.uniform(-bound, bound, (1, size)))
+        self.fc_u2b = layer(size, dim_state, bias=False)
+        self.fc_u2c = layer(size, dim_state, bias=False)
+        self.fc_u2r = layer(size, rank, bias=False)
+        self.fc_r2d = layer(
+            rank,
+            size,
+            weight_initializer=filled(layer.uniform(-(rank**-0.5), rank**-0.5, (rank, size))),
+            bias_initializer=filled(step_bias(layer, size)),
+        )
+        self.a = parameter(np.log(np.tile(np.arange(1, dim_state + 1), (size, 1))))
+        self.skip = parameter(np.ones((1, size)))
+
+    def start(self) -> State:
+        """Return the state before the first step, zeros: s (D, N), u (1, D), x (1, C) and W - 1 rows (1, D)."""
+        s, x = self._zeros(self.dim_recurrent, self.dim_state), self._zeros(1, self.dim_input)
+        return s, self._zeros(), x, *([self._zeros()] * (self.convolution - 1))
+
+    def step(self, x_t: Any, state: State) -> State:
+        """Return the next state: s (D, N), u (1, D), `x_t` (1, C) and the last W - 1 rows before the convolution."""
+        s, _, _, *rows = state
+        u = self.fc_x2u(x_t)
+        rows = [*rows, u]
+        if self.convolution > 1:
+            u = silu((self.kernel * concatenate(rows)).sum(axis=0, keepdims=True) + self.kernel_bias)
+        d = softplus(self.fc_r2d(self.fc_u2r(u)))
+        s = exp(-d.T * exp(self.a)) * s + (d * u).T * self.fc_u2b(u)
+        return s, u, x_t, *rows[1:]
+
+    def output(self, state: State) -> Any:
+        """Return h, (1, D)."""
+        s, u, x_t, *_ = state
+        v = matmul(s, self.fc_u2c(u).T).T + self.skip * u
+        return v * silu(self.fc_x2z(x_t))
+
+
+def step_bias(layer: Maker, size: int) -> Any:
+    """Return biases with which softplus is between `SHORTEST` and `LONGEST`, uniform on a logarithmic scale."""
+    steps = np.exp(layer.uniform(math.log(SHORTEST), math.log(LONGEST), (1, size)))
+    return steps + np.log(-np.expm1(-steps))
+
+
+class MinGRU(OneLayer, MinGRULayer):
+    """A minimal GRU, whose gate and candidate do not read the state, scores a sequence by its last hidden state.
+
+    With T steps, C inputs, D recurrent units and K classes::
+
+        z_t = sigmoid(x_t W_xz + b_z)                          the gate
+        n_t = x_t W_xn + b_n                                   the candidate
+        h_t = h_{t-1} + z_t * (n_t - h_{t-1})                  h_{-1} = 0
+        y   = h_{T-1} W_hy + b_y
+
+    One such layer can keep and overwrite numbers, but cannot let what it writes depend on what it has kept; a layer
+    above it in `Stacked` can. The variant of the paper that is computed with logarithms, so that candidates are
+    positive, is left out.
+
+    Parameters
+    ----------
+    dim_input, dim_recurrent, dim_output : int
+        C, D and K.
+    rng
+        As for `RNN`; all weights are Glorot normal.
+
+    References
+    ----------
+    Feng, Tung, Ahmed, Bengio and Hajimirsadeghi, "Were RNNs all we needed?", arXiv 2410.01201, 2024.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> MinGRU(dim_input=10, dim_recurrent=16, dim_output=2)(np.zeros((4, 10), dtype=np.float32)).shape
+    (1, 2)
+    """
+
+
+class LRU(OneLayer, LRULayer):
+    """A linear recurrent unit, whose state is complex and turns by a learned angle, scores a sequence by its output.
+
+    With T steps, C inputs, D recurrent units, each a complex number, and K classes::
+
+        u_t = x_t W_xu + b_u
+        l   = exp(-exp(nu) + i exp(theta))                     the eigenvalues: inside the unit circle
+        c_t = l * c_{t-1} + exp(gamma) * (u_t B)               the state, complex; c_{-1} = 0
+        v_t = gelu(Re(c_t C) + d * u_t)
+        h_t = v_t * sigmoid(v_t W_g + b_g)
+        y   = h_{T-1} W_hy + b_y
+
+    B and C are complex matrices (D, D). The last two of the equations of a layer are the gated linear unit that follows
+    the recurrence in the paper, in the shorter form with one matrix. Its normalization, dropout and skip connection
+    around a layer are left out.
+
+    Parameters
+    ----------
+    dim_input, dim_recurrent, dim_output : int
+        C, D and K.
+    rng
+        Draws the weights: the eigenvalues are uniform on the unit disk, ``exp(gamma)`` is ``sqrt(1 - |l|**2)``, B, C
+        and d are normal as in the paper, and the dense layers are Glorot normal. None uses NumPy's global generator.
+
+    References
+    ----------
+    Orvieto, Smith, Gu, Fernando, Gulcehre, Pascanu and De, "Resurrecting recurrent neural networks for long sequences",
+    arXiv 2303.06349, 2023.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> LRU(dim_input=10, dim_recurrent=16, dim_output=2)(np.zeros((4, 10), dtype=np.float32)).shape
+    (1, 2)
+    """
+
+
+class Mamba(OneLayer, MambaLayer):
+    """Mamba's selective state space, whose decay and input depend on the input, scores a sequence by its output.
+
+    With T steps, C inputs, D recurrent units with N states each, and K classes::
+
+        u_t = x_t W_xu,  u_t = silu(sum_j k_j * u_{t-j} + b_k)      a convolution over the last W rows, for each unit
+        d_t = softplus(u_t W_ur W_rd + b_d)                         the length of the step, (D,)
+        s_t = exp(-d_t exp(a)) * s_{t-1} + (d_t * u_t) (u_t W_ub)   the states, (D, N); s_{-1} = 0
+        v_t = s_t (u_t W_uc) + skip * u_t
+        h_t = v_t * silu(x_t W_xz)                                  the output, (D,)
+        y   = h_{T-1} W_hy + b_y
+
+    W_ur has the rank D / 16, rounded up. The projection of the output is that of the layer above; normalization and
+    the skip connection around a layer are left out.
+
+    Parameters
+    ----------
+    dim_input, dim_recurrent, dim_output : int
+        C, D and K. D is the inner width of the paper's block.
+    dim_state : int
+        N.
+    convolution : int
+        W; with 1 there is no convolution, and no silu after it: ``u_t = x_t W_xu``.
+    rng
+        Draws the weights: ``exp(a)`` begins as 1, 2, ..., N and the skip as 1; the bias of the step lets it begin
+        between 0.001 and 0.1, and the other matrices are Glorot normal. None uses NumPy's global generator.
+
+    References
+    ----------
+    Gu and Dao, "Mamba: linear-time sequence modeling with selective state spaces", arXiv 2312.00752, 2023.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> Mamba(dim_input=10, dim_recurrent=16, dim_output=2)(np.zeros((4, 10), dtype=np.float32)).shape
+    (1, 2)
+    """
+
+    _settings = ("dim_state", "convolution")
+
+    @keywords
+    def __init__(
+        self,
+        dim_input: Size,
+        dim_recurrent: Units,
+        dim_output: Size,
+        *,
+        dim_state: StateSize = 16,
+        convolution: Convolution = 4,
+        rng: np.random.Generator | int | None = None,
+    ) -> None:
+        self._make((dim_input, dim_recurrent, dim_output), rng, dim_state=dim_state, convolution=convolution)
