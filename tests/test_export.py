@@ -48,35 +48,25 @@ def test_a_model_alone():
 def test_a_run_and_its_folder(halves):
     for source in (halves, str(halves), load_run(halves)):
         network = network_of(source)
-        assert (network.title, network.symbols, network.between) == ("RNN on twin-halves", tuple("01234"), "")
-        assert (network.classes, network.goes_on) == (("no match", "match"), False)
-        report = load_run(halves).report["tests"]["task"]["lengths"]
-        assert [(one.first, one.last, one.accuracy, one.beyond) for one in network.accuracy] == [
-            (row["length"], row["length"], row["accuracy"], row["beyond"]) for row in report
-        ]
-        assert all(one.low <= one.accuracy <= one.high for one in network.accuracy)
+        assert (network.title, network.symbols) == ("RNN on twin-halves", tuple("01234"))
+        assert (network.classes, network.predicts_next_input) == (("no match", "match"), False)
 
 
 def test_a_run_on_data(tmp_path):
     network = network_of(data_run(tmp_path / "run"))
     assert (network.title, network.classes) == ("RNN on data", ("neg", "pos"))
-    assert (network.symbols, network.between, network.unknown) == (
-        ("<unknown>", "a", "bad", "film", "fine", "good"),
-        " ",
-        0,
-    )
-    assert [(one.first, one.last) for one in network.accuracy] == [(1, 1), (2, 2), (3, 3)]
+    assert network.symbols == ("<unknown>", "a", "bad", "film", "fine", "good")
 
 
 def test_estimators():
     text = network_of(small(LanguageModel).fit(["abcabc"] * 5))
-    assert (text.goes_on, text.per_step, text.between, text.unknown) == (True, True, "", 0)
+    assert (text.predicts_next_input, text.per_step) == (True, True)
     assert text.symbols == text.classes == ("\ufffd", "a", "b", "c")
     wave = np.sin(np.arange(100) / 5)
     series = network_of(small(SequenceForecaster, difference=1, truncate=None, validation_fraction=0).fit(wave))
     changes = np.diff(wave)
     assert series.inputs == series.outputs == Units((pytest.approx(changes.mean()),), (pytest.approx(changes.std()),))
-    assert (series.targets, series.goes_on, series.differences) == ("numbers", True, Differences(1))
+    assert (series.targets, series.predicts_next_input, series.differences) == ("numbers", True, Differences(1))
     rows = [np.arange(6.0).reshape(3, 2), np.ones((2, 2))]
     numbers = network_of(small(SequenceRegressor).fit(rows, [1.0, 3.0]))
     assert (numbers.targets, numbers.classes, numbers.outputs) == ("numbers", (), Units((2.0,), (1.0,)))

@@ -275,7 +275,7 @@ def test_after_the_known_steps_of_a_table_there_is_no_number():
     with few_known(30):
         network = network_of(compile(model, 20, dim_input=C, check=False))
     run, x = session(network), np.ones((31, C), dtype=np.float32)
-    assert network.known_steps == 30
+    assert network.most_steps == 30
     assert_allclose(run(x[:30]), model(x[:30]), rtol=1e-4, atol=1e-6)
     assert np.isnan(run(x)).all()
 

@@ -11,8 +11,10 @@ import myrnn
 from myrnn import Experiment, LanguageModel, SequenceClassifier, SequenceForecaster, SequenceRegressor, SequenceTagger
 from myrnn.exports import network_of
 from myrnn.exports.examples import COUNT, examples_of
+from myrnn.exports.facts import facts_of
 from myrnn.exports.page import page
 from myrnn.runs import Run, TaskReader
+from run_folders import data_run
 
 pytestmark = pytest.mark.usefixtures("in_python")
 HOSTILE = ("</script><b>", "<!--<script>", "&amp;", "\"'`${1}", "\\", "{{data}}")
@@ -79,7 +81,7 @@ def test_the_page_loads_nothing(hostile):
             r"\bimport\b[^;\n]*from|\bimport\(|fetch\(|XMLHttp|WebSocket", parsed.texts["script", None]
         )
         policy = next(a["content"] for _, a in parsed.elements if a.get("http-equiv") == "Content-Security-Policy")
-        assert policy.startswith("default-src 'none'; ")
+        assert policy.startswith("default-src 'none'; ") and policy.endswith("; form-action 'none'; base-uri 'none'")
         assert "http" not in policy
 
 
@@ -92,7 +94,7 @@ def test_the_lessons_network_is_a_small_file(tmp_path):
     # A model alone has neither names nor examples; its tokens are numbers.
     path = myrnn.export(run.model, tmp_path / "alone.html", tokens=True)
     data = Parsed(path.read_text(encoding="utf-8")).data
-    assert (data["symbols"], data["between"], data["examples"]) == (list("0123456789"), "", [])
+    assert (data["symbols"], data["separator"], data["examples"]) == (list("0123456789"), "", [])
 
 
 def test_names_are_text_wherever_they_stand(hostile):
@@ -136,16 +138,37 @@ def series():
     [
         (
             lambda: trained("twin-halves:pattern_length_max=2"),
-            {"answer": "class", "read": "symbols", "perStep": False, "goesOn": False, "start": None, "unknown": None},
+            {
+                "answer": "class",
+                "read": "symbols",
+                "perStep": False,
+                "predictsNextInput": False,
+                "startToken": None,
+                "unknownToken": None,
+            },
         ),
         (
             lambda: trained("dyck:kinds=1,depth=2,objective=next_symbols"),
-            {"answer": "labels", "read": "symbols", "perStep": True, "goesOn": False, "start": 2, "between": ""},
+            {
+                "answer": "labels",
+                "read": "symbols",
+                "perStep": True,
+                "predictsNextInput": False,
+                "startToken": 2,
+                "separator": "",
+            },
         ),
-        (tagged, {"answer": "class", "perStep": True, "goesOn": False, "between": " ", "unknown": 0}),
+        (tagged, {"answer": "class", "perStep": True, "predictsNextInput": False, "separator": " ", "unknownToken": 0}),
         (
             lambda: LanguageModel("rnn", truncate=None, **FEW).fit("abcabc\n" * 20),
-            {"answer": "class", "perStep": True, "goesOn": True, "between": "", "unknown": 0, "series": None},
+            {
+                "answer": "class",
+                "perStep": True,
+                "predictsNextInput": True,
+                "separator": "",
+                "unknownToken": 0,
+                "series": None,
+            },
         ),
         (columns, {"answer": "numbers", "read": "rows", "symbols": None, "perStep": False, "series": None}),
         (
@@ -153,12 +176,15 @@ def series():
             {
                 "answer": "numbers",
                 "read": "rows",
-                "goesOn": True,
+                "predictsNextInput": True,
                 # y[t] - y[t - 1] - y[t - 4] + y[t - 5] is learned.
                 "series": {"earlier": [[1, 1.0], [4, 1.0], [5, -1.0]], "skipped": 5},
             },
         ),
-        (lambda: myrnn.RNN(3, 4, 1, rng=0), {"answer": "numbers", "read": "rows", "goesOn": False, "examples": []}),
+        (
+            lambda: myrnn.RNN(3, 4, 1, rng=0),
+            {"answer": "numbers", "read": "rows", "predictsNextInput": False, "examples": []},
+        ),
     ],
     ids=["classes", "labels", "tags", "text", "numbers", "series", "model"],
 )
@@ -175,6 +201,24 @@ def test_numbers_have_the_units_of_the_data():
     X = np.random.default_rng(0).normal(size=(12, 5, 2)) * [1, 10] + [0, 5]
     np.testing.assert_allclose(data["inputs"]["mean"], X.reshape(-1, 2).mean(axis=0), atol=2)
     np.testing.assert_allclose(data["outputs"]["scale"], X.sum(axis=1).std(axis=0), rtol=0.5)
+
+
+def test_halves_of_surrogate_pairs_are_text(tmp_path):
+    half = "\udc80"
+    source = LanguageModel("rnn", truncate=None, **FEW).fit(f"ab{half}ab" * 20)
+    page = Parsed(myrnn.export(source, tmp_path / "net.html").read_text(encoding="utf-8"))
+    assert page.data["symbols"] == list(network_of(source).symbols) and half in page.data["symbols"]
+    (tmp_path / f"{half}.csv").write_text("sequence,label\nab,yes\nb,no\nba,yes\nbb,no\n")
+    experiment = Experiment(data={"file": str(tmp_path / f"{half}.csv")}, model="rnn:dim_recurrent=4")
+    run = myrnn.run(experiment.with_training(max_epochs=1, engine="mygrad"), tmp_path / "run", progress=False)
+    page = Parsed(myrnn.export(run, tmp_path / "net.html", overwrite=True).read_text(encoding="utf-8"))
+    assert page.texts["title", None] == "RNN on \\udc80"
+
+
+def test_accuracy_by_length_of_data(tmp_path):
+    found = facts_of(network_of(data_run(tmp_path / "run"))).accuracy
+    assert [(one.first, one.last) for one in found] == [(1, 1), (2, 2), (3, 3)]
+    assert all(one.low <= one.accuracy <= one.high for one in found)
 
 
 def test_accuracy_by_length_is_that_of_the_report(tmp_path):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from numpy.typing import NDArray
@@ -17,7 +17,7 @@ def read_tokens(text: str, size: int, names: Sequence[str] | None = None, *, may
     """Return the tokens of a text as `written_tokens` writes it, for an alphabet of `size` symbols."""
     if names is None or _are_numbers(names):
         return _read_numbers(text, size)
-    is_spaced = max(map(len, names)) > 1
+    is_spaced = separator(names) == " "
     symbols = text.split() if is_spaced else list(text)
     strange = next((symbol for symbol in symbols if symbol not in names), None)
     if strange is not None or not (symbols or may_be_empty):
@@ -36,7 +36,12 @@ def written_tokens(values: NDArray[Any], names: Sequence[str] | None = None, siz
     symbols = [str(token) if names is None else names[token] for token in values.tolist()]
     if names is None or _are_numbers(names):
         return ("" if most <= 10 else ",").join(symbols)
-    return ("" if max(map(len, names)) == 1 else " ").join(symbols)
+    return separator(names).join(symbols)
+
+
+def separator(names: Iterable[str]) -> str:
+    """Return what stands between symbols in text: nothing if each is one character, otherwise a space."""
+    return "" if all(len(name) == 1 for name in names) else " "
 
 
 def _are_numbers(names: Sequence[str]) -> bool:

@@ -3,8 +3,8 @@
 In the order in which data pass: `network` collects what every format needs of a model, a run or an estimator, and
 `options` says how to write it. Then each format has a module, whose function ``written(network, options)`` returns the
 content of the file: `onnx`, with `operators` (the operations of the compiler in those of ONNX) and `graphs` (a graph of
-ONNX while it is written); `c`; `javascript`; and `page`, with `examples` (a few sequences of a run) and the scripts in
-`static`.
+ONNX while it is written); `c`; `javascript`; and `page`, with `facts` (what the page alone says of a network),
+`examples` (a few sequences of a run) and the scripts in `static`.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from myrnn import _checks
 from myrnn.compiler.render.c import C
 from myrnn.compiler.render.javascript import JAVASCRIPT
 from myrnn.errors import InvalidArgument
-from myrnn.exports.network import LengthAccuracy, TrainedNetwork, Units, network_of
+from myrnn.exports.network import TrainedNetwork, Units, network_of
 from myrnn.exports.options import Options
 from myrnn.storage import place_file, refused
 
-__all__ = ["LengthAccuracy", "Options", "TrainedNetwork", "Units", "export", "network_of"]
+__all__ = ["Options", "TrainedNetwork", "Units", "export", "network_of"]
 
 
 @dataclass(frozen=True)

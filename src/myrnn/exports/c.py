@@ -222,7 +222,7 @@ class _File:
         return "logits" if self._network.classes else "numbers"
 
     def _most_steps(self, program: Portable) -> int | None:
-        return self._network.known_steps or program.most_steps
+        return self._network.most_steps or program.most_steps
 
     def _arrays(self, program: Portable, phases: Sequence[Phase], given: Mapping[Buffer, str]) -> Arrays:
         arrays = arrays_of(program, phases, given, self._names, Names(self._names.used), f"{self._name}_")

@@ -19,7 +19,7 @@ from myrnn.sequences import Sequences
 from myrnn.targets import CLASS
 
 # The number of examples, and of sequences that they are chosen from; the most steps of one; the last rows of a series.
-COUNT, TRIED, MOST_STEPS, ROWS = 6, 200, 48, 100
+COUNT, TRIED, LONGEST, ROWS = 6, 200, 48, 100
 # How many of the examples show a mistake, if there are any.
 MISTAKES = 2
 
@@ -61,7 +61,7 @@ def _of_data(run: Run, given: LabelledSequences) -> tuple[Example, ...]:
         return (Example(_rounded(np.asarray(raw[0])[-ROWS:])),)
     if reader.learn == TEXT:
         tokens = reader.read(raw[[0]]).tokens(0)
-        return (Example(tokens[:MOST_STEPS].tolist()),)
+        return (Example(tokens[:LONGEST].tolist()),)
     some = np.random.default_rng(0).permutation(len(raw))[:TRIED]
     labels = None
     if reader.learn == LABELS and given.labels is not None:
@@ -73,7 +73,7 @@ def _of_data(run: Run, given: LabelledSequences) -> tuple[Example, ...]:
 
 def _chosen(run: Run, read: Sequences, raw: Numbers | None) -> tuple[Example, ...]:
     """Return short sequences, and, if classes are known, mistakes among them and sequences of every class."""
-    short = _distinct(read, np.flatnonzero((read.lengths > 0) & (read.lengths <= MOST_STEPS)))
+    short = _distinct(read, np.flatnonzero((read.lengths > 0) & (read.lengths <= LONGEST)))
     kind, answers = read.kind, None
     if kind.what == CLASS and not kind.per_step and (run.task is not None or run.reader.learn == LABELS):
         answers = read.targets

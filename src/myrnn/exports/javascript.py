@@ -73,7 +73,7 @@ class _Module:
         ]
         blocks = [
             self._head(),
-            f"export const info = {json.dumps(self._info(is_forward, most), indent=4, ensure_ascii=False)};",
+            f"export const info = {json.dumps(self._info(is_forward, most), indent=4)};",
             *([_FLOATS] if self._constants else []),
             *self._constants,
             *indices,
@@ -242,7 +242,7 @@ class _Module:
         return f"run(xs{', ' * self._trains}{self._weights})"
 
     def _most_steps(self, program: Portable) -> int | None:
-        return self._network.known_steps or program.most_steps
+        return self._network.most_steps or program.most_steps
 
     def _arrays(self, program: Portable, phases: Sequence[Phase], given: Mapping[Buffer, str]) -> Arrays:
         arrays = arrays_of(program, phases, given, self._names, self._names)

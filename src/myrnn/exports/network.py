@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,17 +12,13 @@ from numpy.typing import NDArray
 from myrnn import _checks
 from myrnn.compiler import CompiledModel, compile
 from myrnn.data import Differences, Standardizer
-from myrnn.data.encode import UNKNOWN
-from myrnn.data.symbols import CHARACTERS
-from myrnn.data.targets import LABELS, NEXT, VALUES
+from myrnn.data.targets import VALUES
 from myrnn.errors import InvalidArgument
-from myrnn.evaluation import LengthReport
-from myrnn.evaluation.buckets import Buckets
 from myrnn.experiment import MemorySource
 from myrnn.models.model import network_of as network_inside
 from myrnn.models.model import parameter_names, parameters_of
 from myrnn.models.stacked import Stacked
-from myrnn.runs import Run, load_run
+from myrnn.runs import DataReader, Run, load_run
 from myrnn.targets import CLASS, NUMBERS
 
 
@@ -43,18 +38,6 @@ class Units:
     columns: tuple[str, ...] | None = None
 
 
-@dataclass(frozen=True)
-class LengthAccuracy:
-    """The accuracy on sequences of the lengths `first` to `last`, and its interval; `beyond` is longer than trained."""
-
-    first: int
-    last: int
-    accuracy: float
-    low: float
-    high: float
-    beyond: bool
-
-
 @dataclass(frozen=True, eq=False)
 class TrainedNetwork:
     """A trained network, ready to be written.
@@ -70,29 +53,19 @@ class TrainedNetwork:
         Those of the weights, such as ``fc_h2h.weight``.
     targets : {"a class", "several classes at once", "numbers"}
         What an output is: the logits of classes, or numbers. A model alone with several outputs counts as a classifier.
-    goes_on : bool
+    predicts_next_input : bool
         Whether an output predicts the next input: the next symbol of a text, or the next row of a series.
     classes : tuple of str
         The names of the classes; empty for numbers.
     symbols : tuple of str or None
         The names of the tokens; None if the model reads numbers, or is given alone.
-    between : str
-        What stands between symbols in text: nothing for characters, a space for words.
-    unknown : int or None
-        The token of all symbols that are not known; it is never written.
-    begin : int or None
-        The token that every sequence begins with, if there is one.
     inputs, outputs : Units or None
         How the numbers of the data become those of the model.
     differences : Differences
         Those of a series that are learned instead of its rows.
-    accuracy : tuple of LengthAccuracy
-        The result of the first test of the run, by length; empty without one.
-    known_steps : int or None
+    most_steps : int or None
         The most steps of a sequence, for a model that computes with numbers that are read off its runs step by step;
         None for all others.
-    guessing : float or None
-        The accuracy of guessing, if all classes are equally frequent.
     run : Run or None
         Where it comes from; None for a model alone.
     """
@@ -102,18 +75,13 @@ class TrainedNetwork:
     weights: tuple[NDArray[np.float32], ...]
     names: tuple[str, ...]
     targets: str = CLASS
-    goes_on: bool = False
+    predicts_next_input: bool = False
     classes: tuple[str, ...] = ()
     symbols: tuple[str, ...] | None = None
-    between: str = ""
-    unknown: int | None = None
-    begin: int | None = None
     inputs: Units | None = None
     outputs: Units | None = None
     differences: Differences = field(default=Differences())
-    accuracy: tuple[LengthAccuracy, ...] = ()
-    known_steps: int | None = None
-    guessing: float | None = None
+    most_steps: int | None = None
     run: Run | None = None
 
     @property
@@ -177,8 +145,8 @@ def _network(title: str, compiled: CompiledModel, **known: Any) -> TrainedNetwor
     guard.refuse_looks()
     guard.check_again(compiled.max_length)
     if compiled.recurrence.tables:
-        known["known_steps"] = guard.readable(compiled.max_length, max(compiled.max_length, guard.traced))
-        guard.know(known["known_steps"])
+        known["most_steps"] = guard.readable(compiled.max_length, max(compiled.max_length, guard.traced))
+        guard.know(known["most_steps"])
     return TrainedNetwork(_checks.printable(title), compiled, weights, names, **known)
 
 
@@ -186,15 +154,17 @@ def _of_run(run: Run) -> TrainedNetwork:
     """Return the network of a run, with what its reader knows."""
     reader, source = run.reader, run.experiment.source
     where = "" if isinstance(source, MemorySource) else f" on {source.name}"
-    known: dict[str, Any] = {"classes": run.class_names, "accuracy": _accuracy_of(run), "run": run}
-    if reader.is_balanced:
-        known["guessing"] = run.history.chance
+    known: dict[str, Any] = {
+        "targets": reader.target_kind.what,
+        "predicts_next_input": reader.predicts_next_input,
+        "classes": run.class_names,
+        "run": run,
+    }
     if reader.is_symbols:
         names = reader.symbol_names
         known["symbols"] = tuple(map(str, range(run.recognizer.dim_input))) if names is None else tuple(names)
-        # Numbers of more than one digit are written with spaces.
-        known["between"] = "" if all(len(name) == 1 for name in known["symbols"]) else " "
-    known |= _of_data(reader) if reader.task is None else _of_task(reader)
+    if isinstance(reader, DataReader):
+        known |= _scales_of(reader)
     return _network(f"{_name_of(run.model)}{where}", run.compiled, **known)
 
 
@@ -208,48 +178,17 @@ def _name_of(model: Any) -> str:
     return f"{cell}{f' of {inside.layers} layers' if inside.layers > 1 else ''}{both}"
 
 
-def _of_task(reader: Any) -> dict[str, Any]:
-    """Return what a task says beside the names."""
-    task = reader.recognition
-    return {
-        "targets": task.sample(1, np.random.default_rng(0)).kind.what,
-        "begin": getattr(task, "start", None),
-        "goes_on": reader.per_step and reader.class_names == reader.symbol_names,
-    }
-
-
-def _of_data(reader: Any) -> dict[str, Any]:
-    """Return what the reader of data knows beside the names."""
+def _scales_of(reader: DataReader) -> dict[str, Any]:
+    """Return the units of data that are numbers, and the differences of a series."""
     targets = reader.targets
-    known: dict[str, Any] = {"goes_on": targets.learn in NEXT, "differences": targets.differences}
-    if reader.is_symbols:
-        known["unknown"], known["between"] = UNKNOWN, "" if reader.encoder.kind == CHARACTERS else " "
-    else:
+    known: dict[str, Any] = {"differences": targets.differences}
+    if isinstance(reader.encoder, Standardizer):
         known["inputs"] = _scale(reader.encoder, reader.columns)
     if isinstance(targets.inner, Standardizer):
         columns = targets.columns if targets.learn == VALUES else reader.columns
-        known |= {"targets": NUMBERS, "outputs": _scale(targets.inner, columns)}
+        known["outputs"] = _scale(targets.inner, columns)
     return known
 
 
 def _scale(standardizer: Standardizer, columns: tuple[str, ...] | None) -> Units:
     return Units(standardizer.mean, standardizer.scale, columns)
-
-
-def _accuracy_of(run: Run) -> tuple[LengthAccuracy, ...]:
-    """Return the accuracy by length that the first test of a run has found."""
-    numbers: Mapping[str, Any] | None = next(iter(run.report.get("tests", {}).values()), None)
-    if numbers is None or run.reader.learn != LABELS:
-        return ()
-    longest = run.history.longest
-    if run.reader.task is not None:
-        report = LengthReport.from_numbers(numbers, longest)
-        first = last = report.lengths
-        rows = np.column_stack((report.accuracy, report.interval))
-    else:
-        buckets = Buckets.from_numbers(numbers)
-        first, last, rows = buckets.first, buckets.last, buckets.measures["accuracy"]
-    return tuple(
-        LengthAccuracy(begin, end, share, low, high, longest is not None and begin > longest)
-        for begin, end, (share, low, high) in zip(first.tolist(), last.tolist(), rows.tolist(), strict=True)
-    )

@@ -62,7 +62,7 @@ def onnx_model(network: TrainedNetwork, *, tokens: bool, batched: bool, name: st
     else:
         given = helper.make_tensor_value_info(file.name("x"), TensorProto.FLOAT, [*steps, network.dim_input])
     logits = helper.make_tensor_value_info(file.name("logits"), TensorProto.FLOAT, [*rows, network.dim_output])
-    operators = GraphWriter(recurrence, file, network.known_steps, given.name, tokens, batched).operators(logits.name)
+    operators = GraphWriter(recurrence, file, network.most_steps, given.name, tokens, batched).operators(logits.name)
     graph = helper.make_graph(operators, name, [given], [logits], file.initializers)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION)
     model.producer_name, model.producer_version, model.doc_string = "myrnn", __version__, network.title
@@ -95,10 +95,10 @@ def _properties(network: TrainedNetwork) -> dict[str, str]:
     scales = {"inputs": network.inputs, "outputs": network.outputs}
     found = {
         "targets": network.targets,
-        "predicts_next_input": network.goes_on,
+        "predicts_next_input": network.predicts_next_input,
         "classes": network.classes or None,
         "symbols": network.symbols,
-        "most_steps": network.known_steps,
+        "most_steps": network.most_steps,
         **{place: scale and asdict(scale) for place, scale in scales.items()},
         "differences": network.differences.to_settings() if network.differences.undefined_rows else None,
     }
@@ -113,13 +113,13 @@ class GraphWriter:
         self,
         recurrence: Recurrence,
         file: File,
-        known_steps: int | None,
+        most_steps: int | None,
         given: str,
         tokens: bool,
         batched: bool,
     ) -> None:
         self._recurrence, self._build, self._file = recurrence, recurrence.build, file
-        self._known_steps, self._tokens, self._batched = known_steps, tokens, batched
+        self._most_steps, self._tokens, self._batched = most_steps, tokens, batched
         self._main = main = Graph(file)
         if batched:
             rows = main.add("Transpose", given, perm=[1, 0] if tokens else [1, 0, 2])
@@ -229,7 +229,7 @@ class GraphWriter:
 
     def _table(self, leaf: StepTable) -> str:
         """Return the name of the rows of a table; those after the last known one are NaN."""
-        main, known = self._main, self._known_steps
+        main, known = self._main, self._most_steps
         assert known is not None
         table = np.tile(leaf.neutral, (known + 1, 1, 1))
         for step, numbers in self._recurrence.rows.get(leaf, {}).items():

@@ -14,6 +14,7 @@ from myrnn import web
 from myrnn._version import __version__
 from myrnn.exports import javascript
 from myrnn.exports.examples import Example, examples_of
+from myrnn.exports.facts import PageFacts, facts_of
 from myrnn.exports.network import TrainedNetwork, Units
 from myrnn.exports.options import Options
 from myrnn.graphs import build_graph
@@ -31,8 +32,7 @@ def written(network: TrainedNetwork, options: Options) -> str:
     if not options.tokens:
         network = replace(network, symbols=None)
     elif network.symbols is None:
-        symbols = tuple(map(str, range(network.dim_input)))
-        network = replace(network, symbols=symbols, between="" if len(symbols) <= 10 else " ")
+        network = replace(network, symbols=tuple(map(str, range(network.dim_input))))
     return page(network, javascript.written(network, options), examples_of(network.run))
 
 
@@ -47,7 +47,7 @@ def page(network: TrainedNetwork, module: str, examples: tuple[Example, ...] = (
         "style": look,
         "drawing": "" if graph is None else graph.to_svg(),
         "footer": f"Made with MyRNN {__version__}",
-        "data": json.dumps(_data(network, examples), ensure_ascii=False).replace("<", "\\u003c"),
+        "data": json.dumps(_data(network, examples)).replace("<", "\\u003c"),
         "script": _script(module),
     }
     return _PLACE.sub(lambda place: parts[place[1]], _file("page.html"))
@@ -88,22 +88,22 @@ def _collect(name: str, scripts: dict[str, str]) -> None:
 def _data(network: TrainedNetwork, examples: tuple[Example, ...]) -> dict[str, Any]:
     """Return what `page.js` reads, as values for JSON."""
     answer = {NUMBERS: "numbers", SEVERAL: "labels"}.get(network.targets, "class")
-    is_series = network.goes_on and network.targets == NUMBERS
-    differences = network.differences
+    is_series = network.predicts_next_input and network.targets == NUMBERS
+    facts, differences = facts_of(network), network.differences
     return {
         "answer": answer,
-        "goesOn": network.goes_on,
+        "predictsNextInput": network.predicts_next_input,
         "perStep": network.per_step,
         "read": "rows" if network.symbols is None else "symbols",
         "symbols": network.symbols,
-        "between": network.between,
-        "unknown": network.unknown,
-        "start": network.begin,
+        "separator": facts.separator,
+        "unknownToken": facts.unknown_token,
+        "startToken": facts.start_token,
         "classes": network.classes,
         "inputs": _scale(network.inputs, network.dim_input),
         "outputs": _scale(network.outputs, network.dim_output),
         "series": {"earlier": differences.earlier, "skipped": differences.undefined_rows} if is_series else None,
-        "lengths": _lengths(network),
+        "lengths": _lengths(facts),
         "examples": [{"x": example.x, "answer": example.answer} for example in examples],
         "equations": network.equations,
     }
@@ -115,9 +115,9 @@ def _scale(scale: Units | None, count: int) -> dict[str, Any]:
     return {"mean": scale.mean, "scale": scale.scale, "columns": scale.columns}
 
 
-def _lengths(network: TrainedNetwork) -> dict[str, Any] | None:
+def _lengths(facts: PageFacts) -> dict[str, Any] | None:
     """Return the accuracy by length as the chart reads it: groups of lengths are numbered, and have names."""
-    rows = network.accuracy
+    rows = facts.accuracy
     if not rows:
         return None
     are_single = all(row.first == row.last for row in rows)
@@ -128,5 +128,5 @@ def _lengths(network: TrainedNetwork) -> dict[str, Any] | None:
         "names": [str(row.first) if row.first == row.last else f"{row.first}-{row.last}" for row in rows],
         **{name: [round(getattr(row, name), 5) for row in rows] for name in ("accuracy", "low", "high")},
         "trained": within[-1] if within else -1,
-        "chance": network.guessing,
+        "chance": facts.chance,
     }

@@ -29,7 +29,7 @@ from myrnn.data import (
 )
 from myrnn.data.encode import UNKNOWN
 from myrnn.data.symbols import RawSequences
-from myrnn.data.targets import LABELS, SERIES
+from myrnn.data.targets import LABELS, NEXT, SERIES
 from myrnn.errors import DataError, InvalidArgument
 from myrnn.evaluation.classify import as_tested, classes_of
 from myrnn.experiment import Data, Experiment, Part
@@ -39,6 +39,7 @@ from myrnn.runs.files import of_known, read_file
 from myrnn.runs.model import check_memory
 from myrnn.runs.one_step import KeptErrors
 from myrnn.sequences import Sequences
+from myrnn.targets import CLASS, NUMBERS, TargetKind
 from myrnn.tasks import answered, recognition_of
 from myrnn.tokens import read_tokens
 
@@ -66,6 +67,8 @@ class TaskReader:
     """
 
     learn, is_symbols = LABELS, True
+    # All symbols of a task are known.
+    unknown_token = None
 
     def __init__(self, task: Any) -> None:
         self.task = task
@@ -94,6 +97,23 @@ class TaskReader:
     def symbol_names(self) -> tuple[str, ...] | None:
         """The names of the symbols; None for a task without."""
         return getattr(self.recognition, "symbol_names", None)
+
+    @cached_property
+    def target_kind(self) -> TargetKind:
+        """The kind of the targets."""
+        # A task says it only by what it draws.
+        drawn: Sequences = self.recognition.sample(1, np.random.default_rng(0))
+        return drawn.kind
+
+    @property
+    def predicts_next_input(self) -> bool:
+        """Whether an output predicts the next symbol."""
+        return self.per_step and self.class_names == self.symbol_names
+
+    @property
+    def start_token(self) -> int | None:
+        """The token that every sequence begins with; None if there is none."""
+        return getattr(self.recognition, "start", None)
 
     @property
     def is_balanced(self) -> bool:
@@ -153,7 +173,7 @@ class TaskReader:
         # The empty string is a string of a formal language like any other.
         is_language = hasattr(task, "language")
         tokens = [read_tokens(text, task.dim_input, names, may_be_empty=is_language) for text in texts]
-        if (start := getattr(task, "start", None)) is not None:
+        if (start := self.start_token) is not None:
             tokens = [one if one[:1] == [start] else [start, *one] for one in tokens]
         read = Sequences.from_pairs([(np.array(one), 0) for one in tokens], task.dim_input)
         return answered(task, read.values, read.offsets) if hasattr(task, "truth") else read
@@ -208,6 +228,8 @@ class DataReader:
 
     # The classes of data are not equally frequent, so the accuracy of guessing means little.
     task, is_balanced = None, False
+    # No token is put before a sequence.
+    start_token = None
     # It draws nothing.
     examples = ()
 
@@ -283,6 +305,23 @@ class DataReader:
     def symbol_names(self) -> tuple[str, ...] | None:
         """The names of the symbols, the first for unknown ones; None if numbers are read."""
         return self.encoder.names if isinstance(self.encoder, Vocabulary) else None
+
+    @property
+    def target_kind(self) -> TargetKind:
+        """The kind of the targets."""
+        if self.targets.is_classes:
+            return TargetKind(CLASS, self.per_step)
+        return TargetKind(NUMBERS, self.per_step, self.dim_output)
+
+    @property
+    def predicts_next_input(self) -> bool:
+        """Whether an output predicts the next symbol of a text, or the next row of a series."""
+        return self.learn in NEXT
+
+    @property
+    def unknown_token(self) -> int | None:
+        """The token of all symbols that are not known; None if numbers are read."""
+        return UNKNOWN if self.is_symbols else None
 
     @property
     def alphabet(self) -> Any:

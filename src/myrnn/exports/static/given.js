@@ -1,32 +1,32 @@
 // What is typed: symbols, or numbers in rows.
 
-// The longest sequence; a network may read less.
-export const MOST_STEPS = 2000;
+// The most steps of what is typed that are read; a network may read less.
+export const MOST_TYPED = 2000;
 
 // The tokens of a text, and what is wrong with it. Characters stand alone, words have spaces between them.
 export function tokensOf(data, text) {
-  const {symbols, between, unknown, start} = data, parts = between === "" ? [...text] : text.split(/\s+/).filter(Boolean);
+  const {symbols, separator, unknownToken, startToken, mostTyped} = data, parts = separator === "" ? [...text] : text.split(/\s+/).filter(Boolean);
   const strange = new Set(), tokens = [];
   for (const part of parts) {
     const place = symbols.indexOf(part), same = place >= 0 ? place : symbols.indexOf(part.normalize("NFKC"));
-    if (same >= 0 && same !== unknown) tokens.push(same);
-    else if (/^\s$/.test(part) && unknown === null) continue;
+    if (same >= 0 && same !== unknownToken) tokens.push(same);
+    else if (/^\s$/.test(part) && unknownToken === null) continue;
     else {
       strange.add(part);
-      if (unknown !== null) tokens.push(unknown);
+      if (unknownToken !== null) tokens.push(unknownToken);
     }
   }
   const problems = [];
-  if (strange.size) problems.push(`${[...strange].slice(0, 5).join(" ")} ${strange.size === 1 ? "is" : "are"} not among its symbols${unknown === null ? " and left out" : ": read as unknown"}.`);
-  const all = start === null || tokens[0] === start ? tokens : tokens.length ? [start, ...tokens] : [];
-  if (all.length > data.most) problems.push(`Only the first ${data.most} steps are read.`);
-  return {inputs: all.slice(0, data.most), problem: problems.join(" ")};
+  if (strange.size) problems.push(`${[...strange].slice(0, 5).join(" ")} ${strange.size === 1 ? "is" : "are"} not among its symbols${unknownToken === null ? " and left out" : ": read as unknown"}.`);
+  const all = startToken === null || tokens[0] === startToken ? tokens : tokens.length ? [startToken, ...tokens] : [];
+  if (all.length > mostTyped) problems.push(`Only the first ${mostTyped} steps are read.`);
+  return {inputs: all.slice(0, mostTyped), problem: problems.join(" ")};
 }
 
-export const written = (data, tokens) => tokens.map(token => data.symbols[token]).join(data.between);
+export const written = (data, tokens) => tokens.map(token => data.symbols[token]).join(data.separator);
 
 // The rows of numbers of a text, and what is wrong with it: a row stands on a line, or, of one column, is any number.
-export function rowsOf({most, inputs}, text) {
+export function rowsOf({mostTyped, inputs}, text) {
   const columns = inputs.mean.length;
   const lines = columns === 1 ? text.split(/[\s,;]+/) : text.split("\n"), rows = [];
   let problem = "";
@@ -37,8 +37,8 @@ export function rowsOf({most, inputs}, text) {
     else if (row.length !== columns) problem ||= `Line ${i + 1} has ${row.length} number${row.length === 1 ? "" : "s"}, but a step has ${columns}.`;
     else rows.push(row);
   });
-  if (rows.length > most) problem ||= `Only the first ${most} steps are read.`;
-  return {rows: rows.slice(0, most), problem};
+  if (rows.length > mostTyped) problem ||= `Only the first ${mostTyped} steps are read.`;
+  return {rows: rows.slice(0, mostTyped), problem};
 }
 
 // The rows as the network reads them.

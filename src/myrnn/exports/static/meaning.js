@@ -52,7 +52,7 @@ export function verdict(data, meaning, example) {
     return ["It says ", name];
   }
   const sure = meaning.sure === undefined ? "" : `, ${percent(meaning.sure, 1)} sure`;
-  if (data.goesOn) return ["Next it expects ", name, sure];
+  if (data.predictsNextInput) return ["Next it expects ", name, sure];
   if (data.perStep) return ["At the last step it says ", name, sure];
   if (!example || example.answer === null) return ["It says ", name, sure];
   const isRight = data.classes[meaning.place] === example.answer;

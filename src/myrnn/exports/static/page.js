@@ -1,7 +1,7 @@
 // The page of one network: what a person gives, what the network says, and what is known of it.
 import {Chart} from "./chart.js";
 import {byId, say, showLines} from "./dom.js";
-import {MOST_STEPS} from "./given.js";
+import {MOST_TYPED} from "./given.js";
 import {drawLengths} from "./lengths.js";
 import {meaningOf, showBars, verdict} from "./meaning.js";
 import {Reading} from "./reading.js";
@@ -12,8 +12,8 @@ import {onTheme, startTheme} from "./theme.js";
 import {Writing, ownText} from "./writing.js";
 
 const data = JSON.parse(byId("data").textContent);
-data.longest = network.info.mostSteps ?? Infinity;
-data.most = Math.min(MOST_STEPS, data.longest);
+data.mostSteps = network.info.mostSteps ?? Infinity;
+data.mostTyped = Math.min(MOST_TYPED, data.mostSteps);
 startTheme();
 showLines(byId("equations"), data.equations);
 byId("graph").hidden = !byId("graph").children.length;
@@ -28,7 +28,7 @@ const stateSizes = network.info.forward ? network.info.states : [];
 if (data.series) new Series(data, network, stateSizes);
 else {
   const reading = new Reading(network), steps = new Steps(data, stateSizes);
-  byId("answer-title").textContent = data.goesOn ? "What comes next?" : "The answer";
+  byId("answer-title").textContent = data.predictsNextInput ? "What comes next?" : "The answer";
   const input = new SequenceInput(data, (inputs, names, example) => {
     const rows = reading.read(inputs), meaning = rows.length ? meaningOf(data, rows.at(-1).logits) : null;
     steps.show(names, rows);
@@ -37,7 +37,7 @@ else {
     showBars(data, meaning || {shares: null});
     say(byId("verdict").textContent);
   });
-  const writes = data.goesOn && data.read === "symbols";
+  const writes = data.predictsNextInput && data.read === "symbols";
   if (writes) new Writing(data, network, () => input.inputs);
   input.begin(writes ? ownText(data, network) : null);
 }

@@ -23,7 +23,7 @@ export class SequenceInput {
   }
 
   startSymbols() {
-    const {symbols, unknown, start} = this.data, known = symbols.map((_, token) => token).filter(token => token !== unknown && token !== start);
+    const {symbols, unknownToken, startToken} = this.data, known = symbols.map((_, token) => token).filter(token => token !== unknownToken && token !== startToken);
     byId("symbols-told").textContent = known.length > FOLDED ? "Type it. The answer changes with each symbol." : "Type it, or press the symbols. The answer changes with each.";
     this.field.inputMode = known.every(token => /^[0-9]$/.test(symbols[token])) ? "numeric" : "text";
     byId("symbols").hidden = known.length > MOST_BUTTONS;
@@ -46,7 +46,7 @@ export class SequenceInput {
   }
 
   textOf(x) {
-    return this.data.read === "symbols" ? written(this.data, x.filter(token => token !== this.data.start)) : x.map(row => row.join(" ")).join("\n");
+    return this.data.read === "symbols" ? written(this.data, x.filter(token => token !== this.data.startToken)) : x.map(row => row.join(" ")).join("\n");
   }
 
   showExamples() {
@@ -66,9 +66,9 @@ export class SequenceInput {
       const {mean, scale} = data.inputs, rows = Array.from({length: FIRST}, (_, t) => mean.map((value, i) => Number((value + scale[i] * Math.sin(2 * t + i)).toPrecision(3))));
       return this.set(this.textOf(rows));
     }
-    const known = data.symbols.filter((_, token) => token !== data.unknown && token !== data.start), plain = known.filter(name => /^[\p{L}\p{N}]+$/u.test(name));
+    const known = data.symbols.filter((_, token) => token !== data.unknownToken && token !== data.startToken), plain = known.filter(name => /^[\p{L}\p{N}]+$/u.test(name));
     const some = plain.length ? plain : known;
-    return this.set(Array.from({length: FIRST}, (_, i) => some[(i * 7 + 3) % some.length]).join(data.between));
+    return this.set(Array.from({length: FIRST}, (_, i) => some[(i * 7 + 3) % some.length]).join(data.separator));
   }
 
   set(text) {
@@ -77,14 +77,14 @@ export class SequenceInput {
   }
 
   append(token) {
-    const {between, symbols} = this.data, text = this.field.value;
-    this.set(text + (text && !/\s$/.test(text) ? between : "") + symbols[token]);
+    const {separator, symbols} = this.data, text = this.field.value;
+    this.set(text + (text && !/\s$/.test(text) ? separator : "") + symbols[token]);
   }
 
   takeBack() {
     const {data} = this, text = this.field.value;
     if (data.read !== "symbols") return this.set(text.trimEnd().split("\n").slice(0, -1).join("\n"));
-    return this.set(data.between === "" ? [...text].slice(0, -1).join("") : text.trimEnd().split(/\s+/).slice(0, -1).join(data.between));
+    return this.set(data.separator === "" ? [...text].slice(0, -1).join("") : text.trimEnd().split(/\s+/).slice(0, -1).join(data.separator));
   }
 
   read() {

@@ -26,7 +26,7 @@ export function continued(data, network, known, horizon) {
   if (rows.length <= skipped) return {ahead: [], states: []};
   const reading = new Reading(network), change = t => rows[t].map((value, i) => value - before(earlier, rows, t)[i]);
   const inputs = standardized(data.inputs, rows.slice(skipped).map((_, i) => change(i + skipped)));
-  for (let step = 0; step < horizon && inputs.length <= data.longest; step++) {
+  for (let step = 0; step < horizon && inputs.length <= data.mostSteps; step++) {
     const {logits} = reading.read(inputs).at(-1), base = before(earlier, rows, rows.length);
     rows.push(Array.from(logits, (value, i) => value * scale[i] + mean[i] + base[i]));
     inputs.push(standardized(data.inputs, [change(rows.length - 1)])[0]);

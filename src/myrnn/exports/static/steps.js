@@ -52,7 +52,7 @@ export class Steps {
     Object.assign(this, {names, rows, marked: null, first: Math.max(0, rows.length - MOST_ROWS)});
     byId("unit-told").textContent = this.first ? `The last ${MOST_ROWS} of ${rows.length} steps are shown.` : "";
     byId("state-tools").hidden = !this.choice.states.length || !rows.length;
-    const state = this.choice.chosen, heads = [["", "number"], [this.data.read === "rows" ? "numbers" : "symbol", "symbol"], [this.data.goesOn ? "expects next" : "says", "answer"]];
+    const state = this.choice.chosen, heads = [["", "number"], [this.data.read === "rows" ? "numbers" : "symbol", "symbol"], [this.data.predictsNextInput ? "expects next" : "says", "answer"]];
     if (state) heads.push([`state ${state.name}`, "state"]);
     byId("steps").tHead.replaceChildren(make("tr", {}, ...heads.map(([name, kind]) => make("th", {scope: "col", class: kind}, name))));
     byId("steps").tBodies[0].replaceChildren(...rows.slice(this.first).map((row, i) => this.line(this.first + i, row, state)));

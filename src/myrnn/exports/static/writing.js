@@ -10,16 +10,16 @@ const OWN = {characters: 24, words: 10};
 const frame = () => new Promise(resolve => { requestAnimationFrame(resolve); });
 
 // The next symbol after `logits`: the likeliest one at temperature 0. The unknown symbol is never written.
-export function nextSymbol({unknown}, logits, temperature, random = Math.random()) {
-  const allowed = Array.from(logits, (value, token) => token === unknown ? -Infinity : value);
+export function nextSymbol({unknownToken}, logits, temperature, random = Math.random()) {
+  const allowed = Array.from(logits, (value, token) => token === unknownToken ? -Infinity : value);
   return temperature > 0 ? drawn(softmax(allowed, temperature), random) : allowed.indexOf(Math.max(...allowed));
 }
 
 // What the network writes by itself, from a symbol that often begins a text, the same each time.
 export function ownText(data, network) {
-  const reading = new Reading(network), {symbols, start} = data, space = [". ", ".", "\n", " "].map(name => symbols.indexOf(name)).find(token => token >= 0);
-  const tokens = [start ?? space ?? symbols.length - 1];
-  for (let i = 1; i <= (data.between === "" ? OWN.characters : OWN.words); i++) tokens.push(nextSymbol(data, reading.read(tokens).at(-1).logits, 0.4, (i * 0.618034) % 1));
+  const reading = new Reading(network), {symbols, startToken} = data, space = [". ", ".", "\n", " "].map(name => symbols.indexOf(name)).find(token => token >= 0);
+  const tokens = [startToken ?? space ?? symbols.length - 1];
+  for (let i = 1; i <= (data.separator === "" ? OWN.characters : OWN.words); i++) tokens.push(nextSymbol(data, reading.read(tokens).at(-1).logits, 0.4, (i * 0.618034) % 1));
   return tokens.slice(1);
 }
 
@@ -35,16 +35,16 @@ export class Writing {
   }
 
   begin() {
-    const {unknown, start, symbols} = this.data, given = this.given();
+    const {unknownToken, startToken, symbols} = this.data, given = this.given();
     if (given.length) return given;
-    if (start !== null) return [start];
-    const known = symbols.map((_, token) => token).filter(token => token !== unknown);
+    if (startToken !== null) return [startToken];
+    const known = symbols.map((_, token) => token).filter(token => token !== unknownToken);
     return [known[Math.floor(Math.random() * known.length)]];
   }
 
   async write() {
     const turn = ++this.turn, {data} = this, begin = this.begin(), tokens = [...begin];
-    const temperature = Number(byId("temperature").value), end = Math.min(data.longest, begin.length + Math.min(5000, Math.max(1, Number(byId("amount").value) || 1)));
+    const temperature = Number(byId("temperature").value), end = Math.min(data.mostSteps, begin.length + Math.min(5000, Math.max(1, Number(byId("amount").value) || 1)));
     const reading = new Reading(this.network);
     byId("written").dataset.done = "no";
     while (tokens.length < end && turn === this.turn) {
@@ -63,6 +63,6 @@ export class Writing {
 
   show(begin, tokens, problem = "") {
     const {data} = this;
-    byId("written").replaceChildren(make("span", {class: "soft"}, written(data, begin)), data.between, written(data, tokens.slice(begin.length)), problem);
+    byId("written").replaceChildren(make("span", {class: "soft"}, written(data, begin)), data.separator, written(data, tokens.slice(begin.length)), problem);
   }
 }
