@@ -138,7 +138,7 @@ GIVEN = {
 def read_by_library(source, given):
     run = getattr(source, "run_", source)
     if run.task is not None:
-        begin = [] if getattr(run.task, "start", None) is None else [run.task.start]
+        begin = [] if run.reader.start_token is None else [run.reader.start_token]
         names = run.reader.symbol_names or tuple("0123456789")
         tokens = [*begin, *map(names.index, given)]
         return run, Sequences(tokens, [0, len(tokens)], [0], run.task.dim_input)

@@ -23,10 +23,13 @@ def export(
         ),
     ] = None,
     batched: Annotated[bool, option("Read several sequences of one length at once.", "--batched")] = False,
-    training: Annotated[bool, option("Write what continues training, too.", "--training")] = False,
+    training: Annotated[bool, option("Write what is needed to continue training, too.", "--training")] = False,
     name: Annotated[
         str | None,
-        option("What the names in a .c or .onnx file begin with.  [default: the name of the file]", metavar="NAME"),
+        option(
+            "The name of an ONNX graph, or what names in a .c file begin with.  [default: the name of the file]",
+            metavar="NAME",
+        ),
     ] = None,
     force: Annotated[bool, option("Replace the file if it exists.", "--force")] = False,
     model: OwnClass = None,
