@@ -468,7 +468,8 @@ def test_any_text_is_tokens_or_refused(text, alphabet_size):
             "train --task twin-halfs",
             "--task must be one of 'twin-halves', 'palindromes', 'flare', 'tomita', 'dyck', 'equal-counts', "
             "'regular', 'context-free', 'deepmind', 'running-parity', 'copy-after-pause', "
-            "'next-character', not 'twin-halfs'; did you mean 'twin-halves'?",
+            "'next-character', 'modular-arithmetic', 'group-words', 'associative-recall', 'induction', "
+            "not 'twin-halfs'; did you mean 'twin-halves'?",
         ),
         (
             "train --model rn",

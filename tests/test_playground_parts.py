@@ -170,7 +170,8 @@ def test_the_choices_include_a_user_defined_class():
         (
             {"task": "twin-halve"},
             "task must be one of 'twin-halves', 'palindromes', 'running-parity', 'copy-after-pause', "
-            "'next-character', 'data', not 'twin-halve'; did you mean",
+            "'next-character', 'modular-arithmetic', 'associative-recall', 'induction', "
+            "'data', not 'twin-halve'; did you mean",
         ),
         ({"cell": 1}, "cell must be one of 'rnn-relu', 'rnn-tanh'" + CELLS.removeprefix("'rnn'") + ", 'own', not 1"),
         ({"momentum": 0.5}, "settings has no setting 'momentum', only 'task', "),

@@ -231,7 +231,8 @@ def test_a_run_without_a_report_loads(tmp_path, parts):
             {"task": [1]},
             "the task must be of the kinds TwinHalves, Palindromes, Flare, Tomita, Dyck, EqualCounts, Regular, "
             "ContextFree, DeepMind, RunningParity, CopyAfterPause, "
-            "NextCharacter, not list",
+            "NextCharacter, ModularArithmetic, GroupWords, AssociativeRecall, "
+            "Induction, not list",
         ),
         ({"optimizer": None}, "the optimizer must be of the kinds SGD, RMSprop, Adam, not NoneType"),
         (
@@ -465,7 +466,8 @@ HUGE = 10**12
             {"name": "twins"},
             "task must be one of 'twin-halves', 'palindromes', 'flare', 'tomita', 'dyck', 'equal-counts', "
             "'regular', 'context-free', 'deepmind', 'running-parity', 'copy-after-pause', "
-            "'next-character', not 'twins'; did you mean 'twin-halves'?",
+            "'next-character', 'modular-arithmetic', 'group-words', 'associative-recall', 'induction', "
+            "not 'twins'; did you mean 'twin-halves'?",
         ),
         ("task", {"name": "palindromes"}, "task palindromes needs 'parity'"),
         ("task", {"length": 3}, "task twin-halves has no setting 'length'"),

@@ -287,6 +287,10 @@ def test_tasks_can_be_named():
         "running-parity",
         "copy-after-pause",
         "next-character",
+        "modular-arithmetic",
+        "group-words",
+        "associative-recall",
+        "induction",
     ]
     assert make("task", "palindromes:parity=odd", alphabet_size=4) == Palindromes(parity="odd", alphabet_size=4)
     for name, kind in kinds("task").items():
@@ -303,7 +307,8 @@ def test_tasks_can_be_named():
             {},
             "task must be one of 'twin-halves', 'palindromes', 'flare', 'tomita', 'dyck', 'equal-counts', "
             "'regular', 'context-free', 'deepmind', 'running-parity', 'copy-after-pause', "
-            "'next-character', not 'twin-halfs'; did you mean 'twin-halves'?",
+            "'next-character', 'modular-arithmetic', 'group-words', 'associative-recall', 'induction', "
+            "not 'twin-halfs'; did you mean 'twin-halves'?",
         ),
         (
             "twin-halves",

@@ -24,17 +24,76 @@ from myrnn.models.network import sizes_for
 from myrnn.registry import make
 from myrnn.runs import compare_runs, load_run
 from myrnn.sequences import Sequences
-from myrnn.tasks import CopyAfterPause, NextCharacter, RunningParity, TwinHalves, answered, twice_as_long
+from myrnn.tasks import (
+    AssociativeRecall,
+    CopyAfterPause,
+    GroupWords,
+    Induction,
+    ModularArithmetic,
+    NextCharacter,
+    RunningParity,
+    TwinHalves,
+    answered,
+    twice_as_long,
+)
+from myrnn.tasks.groups import group_of
 from myrnn.tasks.steps import ZEN
 from playground_help import RECURRENT
 
 # With fixed seeds a test of a distribution passes always or never; far below 1 in 1,000 means that something is wrong.
 UNLIKELY = 1e-3
 TASKS = [RunningParity(1, 6), CopyAfterPause(1, 3, pause=2, alphabet_size=4), NextCharacter(1, 9)]
+MORE_TASKS = [
+    GroupWords("Z5", length_max=9),
+    GroupWords("S4", length_max=9),
+    GroupWords("A5", "generators", length_max=9),
+    GroupWords("Z2xS3", length_max=9),
+    GroupWords("Z3xZ2xA4", "generators", length_max=9),
+    ModularArithmetic(length_max=13),
+    ModularArithmetic(7, brackets=True, length_max=21),
+    AssociativeRecall(1, 4, keys=6, values=3),
+    AssociativeRecall(1, 30, keys=60, values=3),
+    Induction(4, length_max=12),
+]
 
 
 def refused(message):
     return pytest.raises(InvalidArgument, match=f"^{re.escape(message)}$")
+
+
+def product_of(group, names):
+    """The name of the product of elements: numbers are added, and permutations move the points one after another."""
+    products = []
+    for place, factor in enumerate(group.split("x")):
+        parts = [name.split(".")[place] for name in names]
+        if factor[0] == "Z":
+            products.append(str(sum(map(int, parts)) % int(factor[1:])))
+        else:
+            points = range(int(factor[1:]))
+            for part in parts:
+                points = [int(part[point]) for point in points]
+            products.append("".join(map(str, points)))
+    return ".".join(products)
+
+
+def values_of(names, task):
+    """The values of the beginnings of an expression, as long as it can be continued to a whole one."""
+    found, reduced = [], ""
+    for name in names:
+        reduced += name
+        if task.brackets:
+            closing = re.search(r"\((\d[-+*]\d)\)$", reduced)
+            if closing:
+                reduced = f"{reduced[: closing.start()]}{eval(closing[1]) % task.modulus}"
+            is_right = re.fullmatch(r"(\((\d[-+*])?)*\d?", reduced)
+            has_value = closing or (len(reduced) == 1 and reduced.isdigit())
+        else:
+            is_right = re.fullmatch(r"(\d[-+*])*\d?", reduced)
+            has_value = name.isdigit()
+        if not is_right:
+            break
+        found.append((int(reduced[-1]) if task.brackets else eval(reduced) % task.modulus) if has_value else None)
+    return found + [None] * (len(names) - len(found))
 
 
 def right_answers(task, tokens):
@@ -43,6 +102,21 @@ def right_answers(task, tokens):
         return [sum(tokens[: step + 1]) % 2 for step in range(len(tokens))]
     if isinstance(task, NextCharacter):
         return [*tokens[1:], None] if tokens else []
+    names = [task.symbol_names[token] for token in tokens]
+    if isinstance(task, GroupWords):
+        return [task.class_names.index(product_of(task.group, names[: step + 1])) for step in range(len(names))]
+    if isinstance(task, ModularArithmetic):
+        return values_of(names, task)
+    if isinstance(task, AssociativeRecall):
+        values, answers = {}, []
+        for before, name in itertools.pairwise([None, *names]):
+            answers.append(None if name.isdigit() else values.get(name))
+            if name.isdigit() and before is not None and not before.isdigit():
+                values[before] = int(name)
+        return answers
+    if isinstance(task, Induction):
+        earlier = [[place for place in range(step) if tokens[place] == token] for step, token in enumerate(tokens)]
+        return [tokens[places[-1] + 1] if places else None for places in earlier]
     answers, asked = [], 0
     for step, token in enumerate(tokens):
         answers.append(None)
@@ -67,7 +141,7 @@ def answers_of(sequences):
 # --- drawing
 
 
-@given(st.sampled_from(TASKS), st.integers(0, 80), st.integers(0, 2**32 - 1))
+@given(st.sampled_from(TASKS + MORE_TASKS), st.integers(0, 80), st.integers(0, 2**32 - 1))
 def test_answers_are_the_truth_and_shapes_are_as_promised(task, n, seed):
     drawn = task.sample(n, np.random.default_rng(seed))
     assert len(drawn) == n
@@ -84,7 +158,7 @@ def test_answers_are_the_truth_and_shapes_are_as_promised(task, n, seed):
         assert answers == right
 
 
-@given(st.sampled_from(TASKS), st.lists(st.lists(st.integers(0, 5), max_size=9), min_size=1, max_size=12))
+@given(st.sampled_from(TASKS + MORE_TASKS), st.lists(st.lists(st.integers(0, 99), max_size=9), min_size=1, max_size=12))
 def test_truth_of_given_sequences(task, lists):
     lists = [[token % task.dim_input for token in tokens] for tokens in lists]
     offsets = np.cumsum([0, *map(len, lists)])
@@ -95,7 +169,7 @@ def test_truth_of_given_sequences(task, lists):
     assert answers_of(answered(task, values, offsets)) == expected
 
 
-@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("task", TASKS + MORE_TASKS)
 def test_lengths_are_equally_likely_and_come_in_their_order_on_request(task):
     drawn = task.sample(3000, np.random.default_rng(0))
     counts = np.unique(drawn.lengths, return_counts=True)[1]
@@ -112,6 +186,40 @@ def test_bits_and_symbols_are_equally_likely():
     assert stats.binomtest(int(bits.values.sum()), 10_000).pvalue > UNLIKELY
     symbols = CopyAfterPause(4, 4, alphabet_size=5).sample(2000, np.random.default_rng(0)).values
     assert stats.chisquare(np.bincount(symbols[symbols < 5])).pvalue > UNLIKELY
+
+
+@pytest.mark.parametrize(
+    ("name", "order"), [("Z5", 5), ("S4", 24), ("A4", 12), ("A5", 60), ("Z2xS3", 12), ("S1xZ4", 4)]
+)
+def test_a_group_is_a_group_and_its_generators_reach_all_of_it(name, order):
+    group = group_of(name)
+    every = np.arange(order)
+    assert group.table.shape == (order, order) and len(set(group.names)) == order
+    assert np.array_equal(group.table[0], every) and np.array_equal(group.table[:, 0], every)
+    assert all(np.array_equal(np.sort(row), every) for row in (*group.table, *group.table.T))
+    assert np.array_equal(group.table[group.table], group.table[:, group.table])  # (a b) c and a (b c)
+    reached = {0}
+    while len(wider := reached | {int(group.table[a, b]) for a in reached for b in group.generators}) > len(reached):
+        reached = wider
+    assert len(reached) == order
+
+
+def test_expressions_have_all_forms_and_pairs_all_keys():
+    forms = {
+        "".join("d" if name.isdigit() else "+" if name in "+-*" else name for name in names)
+        for names in (
+            [ModularArithmetic(brackets=True).symbol_names[token] for token in tokens]
+            for tokens in plain(
+                ModularArithmetic(brackets=True, length_min=9, length_max=9).sample(100, np.random.default_rng(0))
+            )
+        )
+    }
+    assert forms == {"((d+d)+d)", "(d+(d+d))"}
+    task = AssociativeRecall(6, 6, keys=6, values=3)
+    drawn = task.sample(2000, np.random.default_rng(0))
+    for pairs in (drawn.values.reshape(-1, 18)[:, :12:2], drawn.values.reshape(-1, 18)[:, 12:]):
+        assert (np.sort(pairs, axis=1) == np.arange(6)).all()
+        assert all(stats.chisquare(np.bincount(column)).pvalue > UNLIKELY for column in pairs.T)
 
 
 def test_the_text_is_the_zen_that_python_prints():
@@ -132,6 +240,23 @@ def test_pieces_start_anywhere_in_the_text():
     [
         (lambda: RunningParity(3, 2), "length_min must not exceed length_max, but they are 3 and 2"),
         (lambda: CopyAfterPause(3, 2), "copied_min must not exceed copied_max, but they are 3 and 2"),
+        (
+            lambda: GroupWords("D5"),
+            "group must be Z, S or A and a number, or a product such as Z2xZ3, not 'D5'",
+        ),
+        (lambda: GroupWords("Z1"), "group must have 2 to 1,000 elements, which Z1 does not"),
+        (lambda: GroupWords("S9999"), "group must have 2 to 1,000 elements, which S9999 does not"),
+        (lambda: GroupWords("Z2xS6"), "group must have 2 to 1,000 elements, which Z2xS6 does not"),
+        (lambda: AssociativeRecall(1, 5, keys=4), "pairs_max must be at most keys, 4, not 5"),
+        (
+            lambda: AssociativeRecall(keys=9).sample_lengths([30], 0),
+            "AssociativeRecall has no sequence of length 30: lengths are three for each pair, of which there are 1 "
+            "to 9",
+        ),
+        (
+            lambda: ModularArithmetic(brackets=True).sample_lengths([3], 0),
+            "ModularArithmetic has no sequence of length 3: lengths are 1, 5, 9 and so on",
+        ),
         (lambda: NextCharacter(1, 5000), "length_max must be at most 854, not 5000"),
         (
             lambda: RunningParity().sample_lengths([0], 0),

@@ -22,7 +22,10 @@ from myrnn.sequences import Sequences
 from myrnn.tasks import (
     FAMILIES,
     NO_ANSWER,
+    AssociativeRecall,
     CopyAfterPause,
+    Induction,
+    ModularArithmetic,
     NextCharacter,
     Palindromes,
     RunningParity,
@@ -49,6 +52,9 @@ _DESCRIPTIONS: dict[type, str] = {
     RunningParity: "The task: after each bit, is the number of ones so far odd or even?",
     CopyAfterPause: "The task: remember the digits during the pause, and say one of them at each question mark.",
     NextCharacter: "The task: after each character, which one comes next? The text is the Zen of Python.",
+    ModularArithmetic: "The task: after each number, or each bracket that closes, what is the value so far?",
+    AssociativeRecall: "The task: remember which value came with each key, and say it when the key comes again.",
+    Induction: "The task: after each symbol, which one followed it the last time?",
 }
 
 

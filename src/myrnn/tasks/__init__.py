@@ -1,7 +1,8 @@
 """Tasks: each draws labelled sequences from a seeded generator.
 
 `Task` defines a task, and `drawn` has the common part of all; `halves` has two with an answer at the end of a sequence,
-`steps` three with an answer at every step; `languages` has formal languages, known and user-defined ones.
+`steps` three with an answer at every step. So have `groups` (products of a finite group), `arithmetic` (modulo a
+number) and `recall` (looking up what came before). `languages` has formal languages, known and user-defined ones.
 """
 
 from __future__ import annotations
@@ -18,16 +19,26 @@ from myrnn.tasks.languages.tasks import ContextFree, Dyck, EqualCounts, Flare, M
 from myrnn.tasks.languages.transduction import DeepMind
 from myrnn.tasks.steps import CopyAfterPause, NextCharacter, RunningParity
 
+# isort: split
+# Tasks are listed in the order of these imports.
+from myrnn.tasks.arithmetic import ModularArithmetic
+from myrnn.tasks.groups import GroupWords
+from myrnn.tasks.recall import AssociativeRecall, Induction
+
 __all__ = [
     "FAMILIES",
     "NO_ANSWER",
+    "AssociativeRecall",
     "ContextFree",
     "CopyAfterPause",
     "DeepMind",
     "Dyck",
     "EqualCounts",
     "Flare",
+    "GroupWords",
+    "Induction",
     "Membership",
+    "ModularArithmetic",
     "NextCharacter",
     "Palindromes",
     "Regular",

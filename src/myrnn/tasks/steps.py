@@ -19,18 +19,26 @@ from myrnn.tasks.drawn import LONGEST, NO_ANSWER, AlphabetSize, NamedTask, answe
 MOST_STEPS = 2 * LONGEST
 
 
-@dataclass(frozen=True)
-class _AnyLength(NamedTask):
-    """A task with an answer at every step of sequences of any length between two bounds."""
+LengthMin = Annotated[int, bounded("Shortest", "The shortest sequence.", "1 2 5 10 20 40", most=MOST_STEPS)]
+LengthMax = Annotated[int, bounded("Longest", "The longest sequence.", "1 2 5 10 20 30 40", most=MOST_STEPS)]
 
-    length_min: Annotated[int, bounded("Shortest", "The shortest sequence.", "1 2 5 10 20 40", most=MOST_STEPS)] = 1
-    length_max: Annotated[int, bounded("Longest", "The longest sequence.", "1 2 5 10 20 30 40", most=MOST_STEPS)] = 20
+
+class OfAnyLength(NamedTask):
+    """A task with an answer at every step of sequences of any length between two bounds."""
 
     per_step: ClassVar[bool] = True
     most: ClassVar[int] = MOST_STEPS
 
     def _possible(self, lengths: NDArray[np.int64]) -> tuple[NDArray[np.bool_], str]:
         return lengths >= 1, "1 or more"
+
+
+@dataclass(frozen=True)
+class _AnyLength(OfAnyLength):
+    """A task whose only settings are these bounds."""
+
+    length_min: LengthMin = 1
+    length_max: LengthMax = 20
 
 
 @register("task", "running-parity")
