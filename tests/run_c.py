@@ -6,7 +6,6 @@ import subprocess
 import numpy as np
 
 FLAGS = "-std=c99 -Wall -Wextra -Werror -pedantic".split()
-FLOATS, INTEGERS = (np.ctypeslib.ndpointer(kind, flags="C_CONTIGUOUS") for kind in (np.float32, np.intc))
 
 
 class Library:

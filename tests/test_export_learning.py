@@ -4,6 +4,7 @@ import ctypes
 import json
 import shutil
 import subprocess
+from dataclasses import replace
 
 import mygrad as mg
 import numpy as np
@@ -82,23 +83,40 @@ def in_c(network, sequences, name, rate, folder, *, tokens):
         return array.ctypes.data_as(ctypes.c_void_p)
 
     count = sum(weight.size for weight in network.weights)
-    weights, gradients = np.full((2, count), np.nan, np.float32)
+    # One number more, which nothing changes.
+    weights, gradients = np.full((2, count + 1), np.nan, np.float32)
     moments = np.zeros(2 * count, np.float32)
     net.net_first_weights(pointer(weights))
     for i, (x, target) in enumerate(parts(sequences)):
         given = np.ascontiguousarray(x, np.intc if tokens else np.float32)
-        work = np.full(net.net_learning_work(len(x)), np.nan, np.float32)
+        work = np.full(net.net_learning_work(len(x)) + 1, np.nan, np.float32)
         kind = np.intc if sequences.targets.ndim == 1 else np.float32
         target = np.asarray(target, kind, order="C")
         answer = ctypes.c_int(int(target)) if kind is np.intc and not target.ndim else pointer(target)
         loss = net.net_gradients(pointer(weights), pointer(given), len(x), answer, pointer(work), pointer(gradients))
         assert np.isfinite(loss)
+        assert np.isnan([work[-1], gradients[-1], weights[-1]]).all()
         if name == "sgd":
             net.net_sgd(pointer(weights), pointer(gradients), ctypes.c_float(rate))
         else:
             arrays = map(pointer, (weights, gradients, moments))
             net.net_adam(*arrays, i + 1, len(x), ctypes.c_float(rate))
-    return weights
+    return weights[:-1], read_in_c(net, pointer, pointer(weights), given, network)
+
+
+def read_in_c(net, pointer, weights, given, network):
+    """Return the outputs for a sequence with these weights."""
+    logits = np.full((len(given) if network.per_step else 1, network.dim_output), np.nan, np.float32)
+    if not hasattr(net, "net_step"):
+        work = np.full(net.net_work(len(given)), np.nan, np.float32)
+        assert net.net_run(weights, pointer(given), len(given), pointer(work), pointer(logits)) == 0
+        return logits
+    state = np.full(10_000, np.nan, np.float32)
+    net.net_start(pointer(state), weights)
+    for t, x in enumerate(given):
+        assert net.net_step(pointer(state), ctypes.c_int(x) if given.ndim == 1 else pointer(x)) == 0
+        net.net_logits(pointer(state), pointer(logits[t if network.per_step else 0]))
+    return logits
 
 
 SCRIPT = """
@@ -112,7 +130,9 @@ data.forEach(([xs, target], i) => {
     if (name === "sgd") net.sgd(weights, gradients, rate);
     else net.adam(weights, gradients, moments, i + 1, xs.length, rate);
 });
-console.log(JSON.stringify({ weights: Array.from(weights), outputs: Array.from(net.run(data[0][0], weights)).flat() }));
+const outputs = net.run(data.at(-1)[0], weights);
+const rows = net.info.perStep ? outputs : [outputs];
+console.log(JSON.stringify({ weights: Array.from(weights), outputs: rows.map((row) => Array.from(row)) }));
 """
 
 
@@ -123,7 +143,8 @@ def in_javascript(network, sequences, name, rate, folder, *, tokens):
     data = [(x.tolist(), target.tolist()) for x, target in parts(sequences)]
     (folder / "data.json").write_text(json.dumps({"data": data, "name": name, "rate": rate}))
     done = subprocess.run(["node", "learn.mjs"], check=True, cwd=folder, capture_output=True, text=True)
-    return np.array(json.loads(done.stdout)["weights"], dtype=np.float32)
+    told = json.loads(done.stdout)
+    return np.array(told["weights"], dtype=np.float32), np.array(told["outputs"], dtype=np.float32)
 
 
 CASES = {
@@ -142,14 +163,17 @@ def test_weights_are_those_of_native_training(case, tmp_path):
     name, what, optimizer, tokens = CASES[case]
     model, (kind, rate) = MODELS[name](), OPTIMIZERS[optimizer]
     sequences, network = sequences_for(model, what, tokens=tokens), network_of(compile(model, dim_input=INPUTS))
-    object.__setattr__(network, "targets", what)
+    network = replace(network, targets=what)
     found = [run(network, sequences, optimizer, rate, tmp_path, tokens=tokens) for run in (in_c, in_javascript)]
     begun = np.concatenate([weight.reshape(-1) for weight in network.weights])
     expected = natively(model, sequences, LOSSES[what], kind(model.parameters, learning_rate=rate))
     # It has learned something.
     assert np.abs(expected - begun).max() > 0.01
-    for weights in found:
+    *_, (x, _) = parts(sequences)
+    outputs = np.asarray(model(np.eye(INPUTS, dtype=np.float32)[x] if tokens else x).data)
+    for weights, answer in found:
         assert np.abs(weights - expected).max() <= 1e-4
+        assert np.abs(answer - outputs).max() <= 1e-3
 
 
 def test_a_loss_of_zero_steps_or_with_wrong_targets_is_refused(tmp_path):

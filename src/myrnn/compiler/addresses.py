@@ -96,13 +96,21 @@ def written(number: Number, name: Callable[[Size | Begin], str]) -> str:
         case Item(array, index):
             return f"{array.text}[{written(index, name)}]"
         case Infix(sign, left, right):
-            texts = [written(operand, name) for operand in (left, right)]
-            if sign in "*%":
-                sums = [isinstance(operand, Infix) and operand.sign in "+-" for operand in (left, right)]
-                texts = [f"({text})" if is_sum else text for text, is_sum in zip(texts, sums, strict=True)]
-            return f"{texts[0]} {sign} {texts[1]}"
+            return f"{_operand(left, sign, name)} {sign} {_operand(right, sign, name, is_right=True)}"
     assert isinstance(number, int)
     return str(number)
+
+
+_PRECEDENCE = {">": 0, "+": 1, "-": 1, "*": 2, "%": 2}
+
+
+def _operand(number: Number, sign: str, name: Callable[[Size | Begin], str], is_right: bool = False) -> str:
+    text = written(number, name)
+    if not isinstance(number, Infix):
+        return text
+    inside, outside = _PRECEDENCE[number.sign], _PRECEDENCE[sign]
+    is_from_the_right = is_right and inside == outside and (sign in "-%" or number.sign == "%")
+    return f"({text})" if inside < outside or is_from_the_right else text
 
 
 # Memory --------------------------------------------------------------------------------------------------------------

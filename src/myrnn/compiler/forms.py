@@ -83,6 +83,9 @@ STREAMS, CARRIED = map(Name, ("streams", "carried"))
 X, SOURCE, PLACE, LENGTH, DONE, LEFT = map(Name, ("x", "source", "place", "length", "done", "left"))
 ROW, AFTER, ACTIVE, BEGUN = map(Name, ("row", "after", "active", "begun"))
 
+# All these names, which nothing else in a program may have.
+NAMES = frozenset(value.text for value in list(globals().values()) if isinstance(value, Name))
+
 # The rows of a buffer that depend on the step.
 _OF_STEPS = (Rows.STEPS, Rows.STATES, Rows.TURNS)
 _ROWS = {RowOf.TOKEN: X, RowOf.DONE: DONE, RowOf.LEFT: LEFT}

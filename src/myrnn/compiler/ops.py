@@ -450,9 +450,7 @@ def _softmax_rule(g: Node, y: Node, x: Node) -> Node:
     return share - y * _along(share, y)
 
 
-softmax = Operation(
-    "softmax", "reduce", _softmax, _softmax_rule, code="softmax_axis", text="softmax", attributes=_AXES
-)
+softmax = Operation("softmax", "reduce", _softmax, _softmax_rule, code="softmax_axis", text="softmax", attributes=_AXES)
 log_softmax = Operation(
     "log_softmax",
     "reduce",

@@ -1,22 +1,22 @@
 """Programs for languages without lanes: nothing is padded, and what weights decide is computed beforehand.
 
-A model that reads forward has a program for one step, and one for the logits after the steps so far. Any other has one
-for a whole sequence.
+A forward model gets two programs: one reads a step, the other computes the logits. Other models get one program for the
+whole sequence. A third kind computes the loss of a sequence, and its gradients.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from myrnn.compiler.addresses import Buffer, Number
+from myrnn.compiler.addresses import Address, Buffer, Name, Number, Size
 from myrnn.compiler.carry import MOST_STEPS, carried_of, counts_steps, going_on
 from myrnn.compiler.derive import Hoisted, ProgramKind, differentiate, hoist
-from myrnn.compiler.forms import BEGIN, LABEL, LABELS, MEMBER, STEPS, STREAMS, TOKEN, TOKENS
+from myrnn.compiler.forms import BEGIN, CARRIED, LABEL, LABELS, MEMBER, STEPS, STREAMS, TOKEN, TOKENS
 from myrnn.compiler.graph import Node, evaluate, leaves_of, substitutions, topological
-from myrnn.compiler.instructions import Phase, Schedule, buffers_in
+from myrnn.compiler.instructions import Call, Instruction, Phase, Schedule, buffers_in
 from myrnn.compiler.leaves import (
     WEIGHTS,
     Constant,
@@ -53,15 +53,8 @@ class Portable:
 
     @property
     def most_steps(self) -> int | None:
-        """The most steps that it can read; None if there is no limit."""
-        if any(isinstance(given, StepTable) for given in self.recurrence.given):
-            return self._known_rows + UNSEEN
+        """The most steps that float32 can count; None if the model does not compute with their number."""
         return MOST_STEPS if counts_steps(self.recurrence) else None
-
-    @property
-    def _known_rows(self) -> int:
-        rows = self.recurrence.rows
-        return max((step + 1 for table in self.recurrence.tables for step in rows.get(table, ())), default=0)
 
     def numbers(self, buffers: Iterable[Buffer]) -> dict[Buffer, Floats]:
         """Return the numbers of those buffers that do not change: weights, constants and tables."""
@@ -77,8 +70,10 @@ class Portable:
         return found
 
     def _table(self, table: StepTable) -> Floats:
-        numbers = np.zeros((self._known_rows + UNSEEN, table.size), dtype=np.float32)
-        for step, row in self.recurrence.rows.get(table, {}).items():
+        rows = self.recurrence.rows
+        known = max((step + 1 for one in self.recurrence.tables for step in rows.get(one, ())), default=0)
+        numbers = np.zeros((known + UNSEEN, table.size), dtype=np.float32)
+        for step, row in rows.get(table, {}).items():
             numbers[step] = row
         return numbers.reshape(-1)
 
@@ -91,10 +86,12 @@ class StepProgram:
     step: tuple[Phase, ...]
     # None if each step writes its logits.
     logits: tuple[Phase, ...] | None
+    # How many numbers it keeps from step to step; all are zero at the beginning.
+    width: int
 
     @property
     def carried(self) -> Carried:
-        """The layout of the numbers that it keeps from step to step; all are zero at the beginning."""
+        """The layout of these numbers; if nothing reads the last ones, they are missing."""
         return carried_of(self.program.recurrence)
 
 
@@ -115,10 +112,55 @@ def step_program(recurrence: Recurrence, weights: Weights, *, tokens: bool) -> S
     program = portable(recurrence, weights, ProgramKind(tokens, carried=True, learns=False))
     phases = program.schedule.phases
     known: dict[str, Number] = {BEGIN.text: 0, MEMBER.text: 0, STREAMS.text: 0, TOKENS.text: TOKEN}
-    step = specialized((phase for phase in phases if phase.title != READOUT), {**known, STEPS.text: 1})
-    begun = specialized((phase for phase in phases if phase.title != HAND_ON), {**known, STEPS.text: 0})
-    outputs = {program.schedule.interface.logits}
-    return StepProgram(program, needed(step, outputs), None if recurrence.per_step else needed(begun, outputs))
+    reading = _with_own_memory(
+        specialized([p for p in phases if p.title != READOUT], {**known, STEPS.text: 1}),
+    )
+    ending = _with_own_memory(
+        specialized([p for p in phases if p.title != HAND_ON], {**known, STEPS.text: 0}),
+    )
+    states, outputs = carried_of(program.recurrence).steps, {program.schedule.interface.logits}
+    kept, read = set[int](), set(range(states))
+    while not read <= kept:
+        kept |= read
+        # Without the headings of a whole sequence.
+        step = needed([Phase("", tuple(one for one in reading if _is_kept(one, kept)))], outputs)
+        logits = needed([Phase("", ending)], outputs)
+        read = {at for phase in (*step, *logits) for one in phase.body if (at := _read_at(one)) is not None}
+    return StepProgram(program, step, None if recurrence.per_step else logits, max(kept, default=-1) + 1)
+
+
+def _with_own_memory(phases: Iterable[Phase]) -> tuple[Instruction, ...]:
+    """Return the instructions of a step, which has one stream alone."""
+    return tuple(_in_own_memory(instruction) for phase in phases for instruction in phase.body)
+
+
+def _in_own_memory(instruction: Instruction) -> Instruction:
+    match instruction:
+        case Call("go_on", (out, array, _, _, Size(at), count)):
+            return Call("copy", (out, array, at, count))
+        case Call("hand_on", (array, _, _, Size(at), place, count)):
+            return Call("copy", (array, at, place, count))
+        case Call("read_table", (out, table, line, done, array, _, _, Size(at), count)):
+            return Call("read_table", (out, table, line, done, array, at, count))
+    return instruction
+
+
+def _read_at(instruction: Instruction) -> int | None:
+    """Return the place in the memory between steps that an instruction reads, if it does."""
+    match instruction:
+        case Call("copy", (Address(), Name(CARRIED.text), int(at), _)):
+            return at
+        case Call("read_table", (*_, Name(), int(at), _)):
+            return at
+    return None
+
+
+def _is_kept(instruction: Instruction, kept: Set[int]) -> bool:
+    """Whether an instruction is something else than writing what is not kept from step to step."""
+    match instruction:
+        case Call("copy", (Name(CARRIED.text), int(at), _, _)):
+            return at in kept
+    return True
 
 
 def sequence_program(recurrence: Recurrence, weights: Weights, *, tokens: bool) -> SequenceProgram:
@@ -155,11 +197,12 @@ def portable(recurrence: Recurrence, weights: Weights, kind: ProgramKind) -> Por
 
 
 def _part_of(weights: Sequence[Floats], parameters: Parameters, buffer: Buffer) -> Floats:
+    size = buffer.lines * buffer.columns
     for number, layout in parameters.layouts.items():
-        if layout.at <= buffer.begin < layout.at + layout.size:
-            begin = buffer.begin - layout.at
-            return weights[number][begin : begin + buffer.lines * buffer.columns]
-    return np.zeros(0, dtype=np.float32)
+        begin = buffer.begin - layout.at
+        if 0 <= begin and begin + size <= layout.size:
+            return weights[number][begin : begin + size]
+    raise AssertionError(f"{buffer.name} is in no parameter")
 
 
 def _without_draws(recurrence: Recurrence) -> Recurrence:

@@ -13,7 +13,6 @@ from myrnn.compiler.addresses import Address, Buffer, Infix, Item, Name, Number,
 from myrnn.compiler.graph import Node
 from myrnn.compiler.instructions import (
     AddLoss,
-    AddPenalty,
     ClearGradients,
     Comment,
     Conditional,
@@ -49,6 +48,7 @@ def _body(body: Iterable[Instruction], known: Known) -> Iterator[Instruction]:
                 if isinstance(value, int | Name):
                     known = {**known, name.text: value}
                 else:
+                    known = {other: number for other, number in known.items() if other != name.text}
                     yield Define(name, value)
             case For(index, count, inside, backward):
                 count = _replaced(count, known)
@@ -138,17 +138,27 @@ def _needed(body: Iterable[Instruction], read: Set[Buffer]) -> Iterator[Instruct
             case For() | If():
                 instruction = replace(instruction, body=tuple(_needed(instruction.body, read)))
                 is_needed = bool(instruction.body)
-            case ClearGradients() | CrossEntropy() | AddLoss() | AddPenalty():
+            case ClearGradients() | CrossEntropy() | AddLoss():
                 is_needed = True
             case Elementwise():
-                instruction = _with_stores(instruction, [s for s in instruction.stores if s.address.buffer in read])
-                is_needed = bool(instruction.stores)
+                stores = [store for store in instruction.stores if store.address.buffer in read]
+                if len(stores) < len(instruction.stores) and comment is not None:
+                    comment = _about(comment, instruction, stores)
+                instruction = _with_stores(instruction, stores)
+                is_needed = bool(stores)
             case _:
                 is_needed = not outs or any(out.buffer in read for out in outs)
         if is_needed:
             yield from (comment,) if comment else ()
             yield instruction
         comment = None
+
+
+def _about(comment: Comment, loop: Elementwise, stores: Sequence[Store]) -> Comment | None:
+    """Return what a comment says of the stores that are left; None if nothing."""
+    gone = {one.address.buffer.name for one in loop.stores} - {one.address.buffer.name for one in stores}
+    left = [part for part in comment.text.split("; ") if part.split(" ")[0] not in gone]
+    return Comment("; ".join(left)) if left else None
 
 
 def _with_stores(loop: Elementwise, stores: Sequence[Store]) -> Elementwise:

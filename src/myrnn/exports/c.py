@@ -8,31 +8,21 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import accumulate
+from textwrap import indent
 
 from myrnn.compiler.addresses import Buffer
 from myrnn.compiler.buffers import Names
-from myrnn.compiler.carry import can_be_carried
 from myrnn.compiler.instructions import Phase
-from myrnn.compiler.portable import (
-    Portable,
-    SequenceProgram,
-    StepProgram,
-    learning_program,
-    sequence_program,
-    step_program,
-)
+from myrnn.compiler.portable import Portable, SequenceProgram, StepProgram
 from myrnn.compiler.render.arrays import Amount, Arrays, arrays_of
 from myrnn.compiler.render.c import C
-from myrnn.compiler.render.curly import CodeWriter, Text, functions_of, in_comment, listed, runtime
-from myrnn.exports.learning import Learning, learning_of, reached_parts, weight_numbers
+from myrnn.compiler.render.curly import INDEX_NAMES, CodeWriter, Text, functions_of, in_comment, listed, runtime
 from myrnn.exports.network import TrainedNetwork
 from myrnn.exports.options import Options
+from myrnn.exports.programs import Learning, programs_of
 
 # The arguments and variables of the functions, and what follows the name of the file in public names.
-_OWN = """
-net token tokens features steps work logits carried weights gradients moments label labels targets loss share rate
-iteration i j k r t x done left place source
-""".split()
+_OWN = "net work logits weights gradients moments loss share rate iteration i k".split()
 _PUBLIC = "start step logits run work classes symbols trained first_weights gradients learning_work sgd adam".split()
 # Indices are of the type int.
 _LARGEST = 2**31 - 1
@@ -48,8 +38,12 @@ class _File:
 
     def __init__(self, network: TrainedNetwork, options: Options) -> None:
         self._network, self._name, self._upper = network, options.name, options.name.upper()
-        self._tokens, self._trains = options.tokens, options.training
-        self._names = Names({*C.reserved, *_OWN, *(f"{self._name}_{other}" for other in (*_PUBLIC, *functions_of(C)))})
+        self._programs, self._trains = programs_of(network, options), options.training
+        self._argument = "int token" if options.tokens else "const float *features"
+        self._sequence = "const int *tokens" if options.tokens else "const float *features"
+        self._tokens = options.tokens
+        public = (f"{self._name}_{other}" for other in (*_PUBLIC, *functions_of(C)))
+        self._names = Names({*C.reserved, *INDEX_NAMES, *_OWN, *public})
         self._code = Text(C, self._names, f"{self._name}_")
         # Definitions of arrays that never change, and how to use the file.
         self._constants: list[str] = []
@@ -57,15 +51,10 @@ class _File:
 
     def text(self) -> str:
         """Return the whole file."""
-        recurrence, weights = self._network.compiled.recurrence, None if self._trains else self._network.weights
-        if can_be_carried(recurrence):
-            parts = self._by_steps(step_program(recurrence, weights, tokens=self._tokens))
-        else:
-            parts = self._by_sequences(sequence_program(recurrence, weights, tokens=self._tokens))
-        if self._trains:
-            learning = learning_of(self._network)
-            program = learning_program(recurrence, learning.loss, tokens=self._tokens)
-            parts += self._learning(program, learning)
+        reading, learning = self._programs.reading, self._programs.learning
+        parts = self._by_steps(reading) if isinstance(reading, StepProgram) else self._by_sequences(reading)
+        if learning is not None:
+            parts += self._learning(learning)
         indices = [_constant("int", name, map(str, numbers)) for name, numbers in self._code.indices.items()]
         head = [self._head(), "#include <math.h>", self._sizes()]
         return "\n\n".join([*head, *self._constants, *indices, *runtime(self._code), *parts]) + "\n"
@@ -73,26 +62,22 @@ class _File:
     # Programs --------------------------------------------------------------------------------------------------------
 
     def _by_steps(self, program: StepProgram) -> list[str]:
-        name, outputs, carried = self._name, self._network.dim_output, program.carried
+        name, outputs, most = self._name, self._network.dim_output, self._programs.most_steps
         logits, is_kept = program.program.schedule.interface.logits, program.logits is None
         phases = [*program.step, *(program.logits or ())]
         arrays = self._arrays(program.program, phases, {logits: "net->logits" if is_kept else "logits"})
-        members = [
-            *(["const float *weights;"] if self._trains else []),
-            f"float carried[{carried.width}]; /* {self._layout(program)} */",
-            *([f"float logits[{outputs}];"] if is_kept else []),
-        ]
-        clear = {"carried": carried.width, **({"logits": outputs} if is_kept else {})}
-        begin = [
-            *(["net->weights = weights;"] if self._trains else []),
-            *(f"for (int i = 0; i < {size}; i++) net->{array}[i] = 0.0f;" for array, size in clear.items()),
-        ]
+        kept = {"states": program.width, **({"logits": outputs} if is_kept else {})}
+        members = [f"float {array}[{max(1, size)}];" for array, size in kept.items()]
+        members[0] += f" /* {self._layout(program)} */"
+        begin = [f"for (int i = 0; i < {size}; i++) net->{array}[i] = 0.0f;" for array, size in kept.items()]
+        if self._trains:
+            members.insert(0, "const float *weights;")
+            begin.insert(0, "net->weights = weights;")
         checks = [f"token < 0 || token >= {self._upper}_INPUTS"] if self._tokens else []
-        if (most := self._most_steps(program.program)) is not None:
-            checks.append(f"net->carried[{carried.steps}] >= {C.literal(most)}")
+        checks += [f"net->states[{program.carried.steps}] >= {C.literal(most)}"] if most else []
         step = [
             *([f"if ({' || '.join(checks)}) return 1;"] if checks else []),
-            "float *const carried = net->carried;",
+            "float *const carried = net->states;",
             *_parts_of("net->weights", arrays, program.step),
             *_locals(arrays, program.step, 1),
             *self._code_of(program.program, arrays, program.step),
@@ -101,28 +86,29 @@ class _File:
         read = [f"for (int k = 0; k < {outputs}; k++) logits[k] = net->logits[k];"]
         if program.logits is not None:
             read = [
-                "const float *const carried = net->carried;",
+                "const float *const carried = net->states;",
                 *_parts_of("net->weights", arrays, program.logits),
                 *_locals(arrays, program.logits, 0),
                 *self._code_of(program.program, arrays, program.logits),
             ]
-        weights = ", const float *weights" if self._trains else ""
-        argument = "int token" if self._tokens else "const float *features"
-        what = "Reads one step. Returns 0"
-        refused = " or ".join([*(["an unknown token"] if self._tokens else []), *(["too many steps"] if most else [])])
-        what += f"; or 1, and changes nothing, for {refused}." if refused else "."
+        refused = " or ".join([*["an unknown token"] * self._tokens, *(["too many steps"] if most else [])])
+        ends = f"; or 1, and changes nothing, for {refused}." if refused else "."
         self._use += [
             f"struct {name} net;",
             f"{name}_start(&net{', weights' if self._trains else ''});",
-            f"{name}_step(&net, {argument.split()[-1].strip('*')}); // for every step",
+            f"{name}_step(&net, {_named(self._argument)}); // for every step",
             f"float logits[{self._upper}_OUTPUTS];",
             f"{name}_logits(&net, logits);",
         ]
-        struct = "\n".join(["{", *(f"    {member}" for member in members), "};"])
+        weights = ", const float *weights" if self._trains else ""
         return [
-            f"/* What the network knows of the steps so far. */\nstruct {name} {struct}",
+            "\n".join(
+                [f"/* What the network knows of the steps so far. */\nstruct {name} {{", *_indented(members), "};"]
+            ),
             _function("Begins a sequence.", f"void {name}_start(struct {name} *net{weights})", begin),
-            _function(what, f"int {name}_step(struct {name} *net, {argument})", step),
+            _function(
+                f"Reads one step. Returns 0{ends}", f"int {name}_step(struct {name} *net, {self._argument})", step
+            ),
             _function(
                 f"Writes the {outputs} {self._outputs} after the steps so far.",
                 f"void {name}_logits(const struct {name} *net, float *logits)",
@@ -131,14 +117,12 @@ class _File:
         ]
 
     def _by_sequences(self, program: SequenceProgram) -> list[str]:
-        name, per_step = self._name, self._network.per_step
+        name, outputs = self._name, self._network.dim_output
         arrays = self._arrays(program.program, program.phases, {program.program.schedule.interface.logits: "logits"})
         weights = "const float *weights, " if self._trains else ""
-        rows = f"steps rows of {self._network.dim_output}" if per_step else f"{self._network.dim_output}"
-        self._use += [
-            f"{name}_run({'weights, ' if self._trains else ''}{self._sequence.split('*')[1]}, steps, work, logits); "
-            f"// work has {name}_work(steps) numbers"
-        ]
+        rows = f"steps rows of {outputs}" if self._network.per_step else f"{outputs}"
+        given = [*["weights"] * self._trains, _named(self._sequence), "steps", "work", "logits"]
+        self._use.append(f"{name}_run({', '.join(given)}); // work has {name}_work(steps) numbers")
         run = [
             *self._checks("MOST_STEPS", "return 1;"),
             *_parts_of("weights", arrays, program.phases),
@@ -146,83 +130,69 @@ class _File:
             *self._code_of(program.program, arrays, program.phases),
             "return 0;",
         ]
+        unknown = ", or an unknown token" if self._tokens else ""
         return [
             *self._work("work", "MOST_STEPS", program, arrays, f"{name}_run"),
             _function(
                 f"Reads a whole sequence, and writes its {rows} {self._outputs}. Returns 0; or 1, and writes nothing, "
-                "for no steps, too many, or an unknown token.",
+                f"for no or too many steps{unknown}.",
                 f"int {name}_run({weights}{self._sequence}, int steps, float *work, float *logits)",
                 run,
             ),
         ]
 
-    def _learning(self, program: SequenceProgram, learning: Learning) -> list[str]:
-        name, count = self._name, program.program.schedule.plan.parameters.size
+    def _learning(self, learning: Learning) -> list[str]:
+        name, program, per_step = self._name, learning.program, self._network.per_step
         arrays = self._arrays(program.program, program.phases, {})
-        numbers = weight_numbers(self._network, program.program.schedule.plan.parameters)
-        self._constants.append(_constant("float", f"{name}_trained", map(C.literal, numbers.tolist())))
-        times = program.program.schedule.interface.penalty_times
-        target = learning.argument(per_step=self._network.per_step)
+        self._constants.append(_constant("float", f"{name}_trained", map(C.literal, learning.trained.tolist())))
+        target = "const float *targets" if learning.width else "const int *labels" if per_step else "int label"
         checks = self._checks("MOST_LEARNING_STEPS", "return NAN;")
-        if learning.loss is None:
-            unknown = f"< 0 || {{0}} >= {self._upper}_OUTPUTS"
-            if self._network.per_step:
-                checks += [
-                    "for (int i = 0; i < steps; i++)",
-                    f"    if (labels[i] {unknown.format('labels[i]')}) return NAN;",
-                ]
-            else:
-                checks.append(f"if (label {unknown.format('label')}) return NAN;")
+        if not learning.width:
+            label = "labels[i]" if per_step else "label"
+            checks += ["for (int i = 0; i < steps; i++)"] * per_step
+            checks.append(f"{'    ' * per_step}if ({label} < 0 || {label} >= {self._upper}_OUTPUTS) return NAN;")
         learn = [
             *checks,
             *_parts_of("weights", arrays, program.phases),
             *_pointers(arrays, program.phases),
-            f"const float share = {'1.0f / (float)steps' if self._network.per_step else '1.0f'};",
+            f"const float share = {'1.0f / (float)steps' if per_step else '1.0f'};",
             "float loss = 0.0f;",
-            *([f"{arrays.names[times]}[0] = 1.0f;"] if times is not None else []),
             *self._code_of(program.program, arrays, program.phases),
             "return loss;",
         ]
+        given = f"weights, {_named(self._sequence)}, steps, {_named(target)}, work, gradients"
         self._use += [
             "",
             "Training, one sequence at a time:",
             f"float weights[{self._upper}_WEIGHTS], gradients[{self._upper}_WEIGHTS];",
             f"{name}_first_weights(weights);",
-            f"float loss = {name}_gradients(weights, {self._sequence.split('*')[1]}, steps, "
-            f"{target.split()[-1].strip('*')}, work, gradients);",
-            f"{name}_sgd(weights, gradients, 0.01f); // work has {name}_learning_work(steps) numbers",
+            f"float loss = {name}_gradients({given}); // work has {name}_learning_work(steps) numbers",
+            f"{name}_sgd(weights, gradients, 0.01f);",
         ]
+        invalid = ", an unknown token or an invalid target" if self._tokens else " or an invalid target"
         return [
-            f"#define {self._upper}_WEIGHTS {count}",
+            f"#define {self._upper}_WEIGHTS {learning.size}",
             _function(
                 "Writes the weights that the network was exported with.",
                 f"void {name}_first_weights(float *weights)",
-                [f"for (int i = 0; i < {count}; i++) weights[i] = {name}_trained[i];"],
+                [f"for (int i = 0; i < {learning.size}; i++) weights[i] = {name}_trained[i];"],
             ),
             *self._work("learning_work", "MOST_LEARNING_STEPS", program, arrays, f"{name}_gradients"),
             _function(
-                f"Returns the loss of a whole sequence, {learning.name}, and writes its gradients by all weights. "
-                "Returns NAN, and writes nothing, for no steps, too many, an unknown token, or an invalid label.",
+                f"Returns the loss of a whole sequence, {learning.loss}, and writes its gradients by all weights. "
+                f"Returns NAN, and writes nothing, for no or too many steps{invalid}.",
                 f"float {name}_gradients(const float *weights, {self._sequence}, int steps, "
                 f"{target}, float *work, float *gradients)",
                 learn,
             ),
-            _SGD.replace("NAME", name).replace("COUNT", str(count)),
-            _adam(name, count, reached_parts(self._network, program.program.schedule.plan.parameters)),
+            *_optimizers(name, learning),
         ]
 
     # Parts -----------------------------------------------------------------------------------------------------------
 
     @property
-    def _sequence(self) -> str:
-        return "const int *tokens" if self._tokens else "const float *features"
-
-    @property
     def _outputs(self) -> str:
         return "logits" if self._network.classes else "numbers"
-
-    def _most_steps(self, program: Portable) -> int | None:
-        return self._network.most_steps or program.most_steps
 
     def _arrays(self, program: Portable, phases: Sequence[Phase], given: Mapping[Buffer, str]) -> Arrays:
         arrays = arrays_of(program, phases, given, self._names, Names(self._names.used), f"{self._name}_")
@@ -237,17 +207,15 @@ class _File:
         """Return what refuses a sequence that cannot be read."""
         lines = [f"if (steps < 1 || steps > {self._upper}_{most}) {refuse}"]
         if self._tokens:
-            lines += [
-                "for (int i = 0; i < steps; i++)",
-                f"    if (tokens[i] < 0 || tokens[i] >= {self._upper}_INPUTS) {refuse}",
-            ]
+            lines.append("for (int i = 0; i < steps; i++)")
+            lines.append(f"    if (tokens[i] < 0 || tokens[i] >= {self._upper}_INPUTS) {refuse}")
         return lines
 
     def _work(self, name: str, most: str, program: SequenceProgram, arrays: Arrays, function: str) -> list[str]:
         """Return the most steps of a function, and how much memory it needs."""
         total = sum((arrays.memory[buffer] for buffer in arrays.memory_of(program.phases)), start=Amount(0))
         widest = max(total.each_step, self._network.dim_output, self._network.dim_input)
-        steps = min((_LARGEST - total.fixed) // widest, self._most_steps(program.program) or _LARGEST)
+        steps = min((_LARGEST - total.fixed) // widest, self._programs.most_steps or _LARGEST)
         return [
             f"#define {self._upper}_{most} {steps}",
             _function(
@@ -258,10 +226,11 @@ class _File:
         ]
 
     def _layout(self, program: StepProgram) -> str:
-        """Return where the states are in the numbers that are carried."""
+        """Return where the states are in the numbers that are kept from step to step."""
         names, carried = self._network.compiled.state_names, program.carried
-        states = (f"{name} from {at} on" for name, at in zip(names, carried.places, strict=True))
-        return in_comment(", ".join((*states, f"the number of steps at {carried.steps}")))
+        states = [f"{name} from {at} on" for name, at in zip(names, carried.places, strict=True)]
+        states += [f"the number of steps at {carried.steps}"] * (program.width > carried.steps)
+        return in_comment(", ".join(states))
 
     def _head(self) -> str:
         use = "\n".join(["How to use it:", *self._use])
@@ -279,9 +248,18 @@ class _File:
 # Lines ----------------------------------------------------------------------------------------------------------------
 
 
+def _indented(lines: Iterable[str]) -> list[str]:
+    return [indent(line, "    ") for line in lines]
+
+
+def _named(argument: str) -> str:
+    """Return the name of an argument."""
+    return argument.split()[-1].strip("*")
+
+
 def _function(what: str, head: str, lines: Iterable[str]) -> str:
     """Return a function; arguments that it does not read are named, so that no compiler warns of them."""
-    body = [line if line.startswith("    ") else f"    {line}" for line in lines]
+    body = _indented(lines)
     used = {word for line in body for word in re.findall(r"\w+", line)}
     arguments = re.findall(r"(\w+)[,)]", head[head.index("(") :])
     unused = [f"    (void){argument};" for argument in arguments if argument not in used]
@@ -296,14 +274,14 @@ def _pointers(arrays: Arrays, phases: Sequence[Phase]) -> Iterator[str]:
     """Yield the definitions of the arrays of a function in the memory that its caller gives."""
     memory = arrays.memory_of(phases)
     for buffer, begin in zip(memory, accumulate((arrays.memory[b] for b in memory), initial=Amount(0)), strict=False):
-        yield f"float *const {arrays.names[buffer]} = work + {begin};"
+        yield f"float *const {arrays.names[buffer]} = {C.pointer('work', str(begin))};"
 
 
 def _parts_of(weights: str, arrays: Arrays, phases: Sequence[Phase]) -> Iterator[str]:
     """Yield the definitions of single weights and gradients, as parts of the arrays of all."""
     for buffer in arrays.weights_of(phases):
         kind, whole = ("float", "gradients") if buffer.array == "g" else ("const float", weights)
-        yield f"{kind} *const {arrays.names[buffer]} = {whole} + {buffer.begin};"
+        yield f"{kind} *const {arrays.names[buffer]} = {C.pointer(whole, str(buffer.begin))};"
 
 
 def _constant(kind: str, name: str, texts: Iterable[str]) -> str:
@@ -318,21 +296,20 @@ def _texts(name: str, texts: Sequence[str]) -> str:
 
 def _string(text: str) -> str:
     """Return a string literal: bytes that are not plain letters in octal, which ends after three digits."""
-    plain = (chr(b) if 32 <= b < 127 and chr(b) not in '"\\?' else f"\\{b:03o}" for b in text.encode())
+    given = text.encode("utf-8", "surrogatepass")
+    plain = (chr(b) if 32 <= b < 127 and chr(b) not in '"\\?' else f"\\{b:03o}" for b in given)
     return f'"{"".join(plain)}"'
 
 
-_SGD = """
+_OPTIMIZERS = """
 /* Does a step of stochastic gradient descent. */
 void NAME_sgd(float *weights, const float *gradients, float rate) {
     for (int i = 0; i < COUNT; i++) weights[i] -= rate * gradients[i];
 }
-""".strip()
 
-_ADAM = """
-/* Does a step of Adam (Kingma and Ba, 2015) with the gradients of a sequence of so many steps. moments has two numbers
-   for each weight, which are zero before the first iteration; iterations are counted from 1. Weights that no gradient
-   reaches from so few steps stay as they are. */
+/* Does a step of Adam (Kingma and Ba, 2015) with the gradients of a sequence of `steps` steps. moments has two numbers
+   for each weight, which are zero before the first iteration; iterations are counted from 1. Weights that have no
+   gradient at this length stay as they are. */
 void NAME_adam(float *weights, const float *gradients, float *moments, int iteration, int steps, float rate) {
     /* Parts of the weights: begin, end, and the fewest steps. */
     static const int parts[PARTS][3] = {
@@ -351,7 +328,12 @@ ROWS
 """.strip()
 
 
-def _adam(name: str, count: int, parts: Sequence[tuple[int, int, int]]) -> str:
-    rows = listed(f"{{{begin}, {end}, {steps}}}" for begin, end, steps in parts)
-    text = _ADAM.replace("NAME", name).replace("COUNT", str(count)).replace("PARTS", str(len(parts)))
-    return text.replace("ROWS", "\n".join(f"    {line}" for line in rows.split("\n")))
+def _optimizers(name: str, learning: Learning) -> list[str]:
+    rows = listed(f"{{{begin}, {end}, {steps}}}" for begin, end, steps in learning.reached)
+    words = {
+        "NAME": name,
+        "COUNT": str(learning.size),
+        "PARTS": str(len(learning.reached)),
+        "ROWS": indent(rows, "    "),
+    }
+    return re.sub("|".join(words), lambda match: words[match[0]], _OPTIMIZERS).split("\n\n")

@@ -8,33 +8,25 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from textwrap import indent
 from typing import Any
 
 from myrnn.compiler.addresses import Buffer
 from myrnn.compiler.buffers import Names
-from myrnn.compiler.carry import can_be_carried
 from myrnn.compiler.instructions import Phase
 from myrnn.compiler.leaves import Floats
-from myrnn.compiler.portable import (
-    Portable,
-    SequenceProgram,
-    StepProgram,
-    learning_program,
-    sequence_program,
-    step_program,
-)
+from myrnn.compiler.portable import Portable, SequenceProgram, StepProgram
 from myrnn.compiler.render.arrays import Arrays, arrays_of
-from myrnn.compiler.render.curly import CodeWriter, Text, functions_of, in_comment, listed, runtime
+from myrnn.compiler.render.curly import INDEX_NAMES, CodeWriter, Text, functions_of, in_comment, listed, runtime
 from myrnn.compiler.render.javascript import JAVASCRIPT
-from myrnn.exports.learning import Learning, learning_of, reached_parts, weight_numbers
 from myrnn.exports.network import TrainedNetwork
 from myrnn.exports.options import Options
+from myrnn.exports.programs import Learning, programs_of
 
 # The names of the module and the variables of its functions.
 _OWN = """
-info start step states logits run gradients firstWeights trained sgd adam check checkTarget floats flat
-state carried token tokens features label labels target targets steps weights found loss share moments iteration rate
-i j r t x xs done left place source
+info start step states logits run gradients firstWeights trained sgd adam check checkRow flat floats
+state target weights found loss share moments iteration rate i xs
 """.split()
 
 
@@ -48,7 +40,8 @@ class _Module:
 
     def __init__(self, network: TrainedNetwork, options: Options) -> None:
         self._network, self._tokens, self._trains = network, options.tokens, options.training
-        self._names = Names({*JAVASCRIPT.reserved, *_OWN, *functions_of(JAVASCRIPT)})
+        self._programs = programs_of(network, options)
+        self._names = Names({*JAVASCRIPT.reserved, *INDEX_NAMES, *_OWN, *functions_of(JAVASCRIPT)})
         self._code = Text(JAVASCRIPT, self._names)
         # Definitions of arrays that never change, and how to use the module.
         self._constants: list[str] = []
@@ -56,44 +49,39 @@ class _Module:
 
     def text(self) -> str:
         """Return the whole module."""
-        recurrence, weights = self._network.compiled.recurrence, None if self._trains else self._network.weights
-        if is_forward := can_be_carried(recurrence):
-            step = step_program(recurrence, weights, tokens=self._tokens)
-            parts, most = self._by_steps(step), self._most_steps(step.program)
-        else:
-            whole = sequence_program(recurrence, weights, tokens=self._tokens)
-            parts, most = self._by_sequences(whole), self._most_steps(whole.program)
+        reading, learning = self._programs.reading, self._programs.learning
+        parts = self._by_steps(reading) if isinstance(reading, StepProgram) else self._by_sequences(reading)
         self._use.append("const all = run(xs); // a whole sequence")
-        if self._trains:
-            learning = learning_of(self._network)
-            parts += self._learning(learning_program(recurrence, learning.loss, tokens=self._tokens), learning)
+        if learning is not None:
+            parts += self._learning(learning)
         indices = [
             f"const {name} = new Int32Array([\n{listed(map(str, numbers))}\n]);"
             for name, numbers in self._code.indices.items()
         ]
         blocks = [
             self._head(),
-            f"export const info = {json.dumps(self._info(is_forward, most), indent=4)};",
+            f"export const info = {json.dumps(self._info(), indent=4)};",
             *([_FLOATS] if self._constants else []),
             *self._constants,
             *indices,
             *runtime(self._code),
-            _CHECK_TOKEN if self._tokens else _CHECK_ROW,
+            *([_CHECK_TOKEN] if self._tokens else []),
+            *([] if self._tokens and (learning is None or not learning.width) else [_CHECK_ROW]),
             *parts,
         ]
         return "\n\n".join(blocks) + "\n"
 
-    def _info(self, is_forward: bool, most: int | None) -> dict[str, Any]:
-        network, recurrence = self._network, self._network.compiled.recurrence
-        states = zip(network.compiled.state_names, recurrence.state_sizes, strict=True)
+    def _info(self) -> dict[str, Any]:
+        network = self._network
+        states = zip(network.compiled.state_names, network.compiled.recurrence.state_sizes, strict=True)
         return {
             "name": network.title,
             "inputs": network.dim_input,
             "outputs": network.dim_output,
             "tokens": self._tokens,
             "perStep": network.per_step,
-            "forward": is_forward,
-            "mostSteps": most,
+            "forward": isinstance(self._programs.reading, StepProgram),
+            "mostSteps": self._programs.most_steps,
             "states": [{"name": name, "size": size} for name, size in states],
             "classes": list(network.classes),
             "symbols": None if network.symbols is None else list(network.symbols),
@@ -108,21 +96,21 @@ class _Module:
 
     def _by_steps(self, program: StepProgram) -> list[str]:
         logits, is_kept = program.program.schedule.interface.logits, program.logits is None
-        outputs, carried, per_step = self._network.dim_output, program.carried, self._network.per_step
+        outputs, carried, most = self._network.dim_output, program.carried, self._programs.most_steps
         phases = [*program.step, *(program.logits or ())]
         arrays = self._arrays(program.program, phases, {logits: "state.logits" if is_kept else "found"})
         memory = [
             f"const {arrays.names[b]} = new Float32Array({arrays.memory[b].of(1)});" for b in arrays.memory_of(phases)
         ]
         members = [
-            *(["weights"] if self._trains else []),
-            f"carried: new Float32Array({carried.width})",
-            *([f"logits: new Float32Array({outputs})"] if is_kept else []),
+            *["weights"] * self._trains,
+            f"states: new Float32Array({program.width})",
+            *[f"logits: new Float32Array({outputs})"] * is_kept,
         ]
         read = ["return state.logits.slice();"]
         if program.logits is not None:
             read = [
-                "const carried = state.carried;",
+                "const carried = state.states;",
                 *_parts_of("state.weights", arrays, program.logits),
                 f"const found = new Float32Array({outputs});",
                 *self._code_of(program.program, arrays, program.logits),
@@ -130,24 +118,25 @@ class _Module:
             ]
         argument = "token" if self._tokens else "features"
         step = [
-            f"check({argument});",
-            *self._refuse("state.carried[{}] >= {}", carried.steps, self._most_steps(program.program)),
-            "const carried = state.carried;",
+            "check(token);" if self._tokens else "checkRow(features, info.inputs);",
+            *([_refusal(f"state.states[{carried.steps}] >= {most}", most)] if most else []),
+            "const carried = state.states;",
             *_parts_of("state.weights", arrays, program.step),
             *self._code_of(program.program, arrays, program.step),
         ]
         sizes = self._network.compiled.recurrence.state_sizes
         states = ", ".join(
-            f"{json.dumps(name)}: state.carried.subarray({at}, {at + size})"
+            f"{json.dumps(name)}: state.states.subarray({at}, {at + size})"
             for name, at, size in zip(self._network.compiled.state_names, carried.places, sizes, strict=True)
         )
+        weights = "weights" if self._trains else ""
         run = [
-            'if (xs.length < 1) throw new RangeError("a sequence needs at least one step");',
-            f"const state = start({'weights' if self._trains else ''});",
-            *(_EACH_STEP if per_step else _LAST_STEP),
+            'if (!(xs?.length >= 1)) throw new RangeError("a sequence needs at least one step");',
+            f"const state = start({weights});",
+            *(_EACH_STEP if self._network.per_step else _LAST_STEP),
         ]
         self._use += [
-            f"const state = start({'weights' if self._trains else ''});",
+            f"const state = start({weights});",
             f"step(state, {argument}); // for every step",
             "const outputs = logits(state);",
         ]
@@ -157,7 +146,7 @@ class _Module:
             _function("Reads a step; the state changes.", f"step(state, {argument})", step),
             _function("Returns the outputs after the steps so far.", "logits(state)", read),
             _function("Returns the states by name.", "states(state)", [f"return {{ {states} }};"]),
-            _function(f"Returns the outputs of a whole sequence{_EACH if per_step else ''}.", self._run, run),
+            self._run(run),
         ]
 
     def _by_sequences(self, program: SequenceProgram) -> list[str]:
@@ -165,43 +154,27 @@ class _Module:
         arrays = self._arrays(program.program, program.phases, {program.program.schedule.interface.logits: "found"})
         rows = f"Array.from({{ length: steps }}, (_, t) => found.slice({outputs} * t, {outputs} * (t + 1)))"
         lines = [
-            *self._read(program.program),
+            *self._read(),
             *_parts_of("weights", arrays, program.phases),
             f"const found = new Float32Array({outputs}{' * steps' if per_step else ''});",
             *_memory(arrays, program.phases),
             *self._code_of(program.program, arrays, program.phases),
             f"return {rows if per_step else 'found'};",
         ]
-        return [_function(f"Returns the outputs of a whole sequence{_EACH if per_step else ''}.", self._run, lines)]
+        return [self._run(lines)]
 
-    def _learning(self, program: SequenceProgram, learning: Learning) -> list[str]:
-        per_step, size = self._network.per_step, program.program.schedule.plan.parameters.size
+    def _learning(self, learning: Learning) -> list[str]:
+        per_step, program, width = self._network.per_step, learning.program, learning.width
         arrays = self._arrays(program.program, program.phases, {})
-        numbers = weight_numbers(self._network, program.program.schedule.plan.parameters)
-        self._constants.append(f"const trained = {_floats(numbers)};")
-        if learning.loss is None:
-            what = "a label for each step" if per_step else "a label"
-            targets = ["const labels = target;"] if per_step else ["const label = target;"]
-            count = "steps" if per_step else "1"
-            given, valid = "target" if per_step else "[target]", "Number.isInteger(k) && k >= 0 && k < info.outputs"
-            check = f"checkTarget({given}, {count}, (k) => {valid});"
-        else:
-            what = "a row of numbers for each step" if per_step else "a row of numbers"
-            targets = [f"const targets = {'flat(target)' if per_step else 'target'};"]
-            count = f"{learning.loss.width}{' * steps' if per_step else ''}"
-            given = "flat(target)" if per_step else "target"
-            check = f'checkTarget({given}, {count}, (x) => typeof x === "number");'
-        times = program.program.schedule.interface.penalty_times
+        self._constants.append(f"const trained = {_floats(learning.trained)};")
         lines = [
-            *self._read(program.program),
-            check,
-            *targets,
-            f"const gradients = new Float32Array({size});",
+            *self._read(),
+            *_targets(width, per_step=per_step),
+            f"const gradients = new Float32Array({learning.size});",
             *_parts_of("weights", arrays, program.phases),
             *_memory(arrays, program.phases),
             f"const share = {'1 / steps' if per_step else '1'};",
             "let loss = 0;",
-            *([f"{arrays.names[times]}[0] = 1;"] if times is not None else []),
             *self._code_of(program.program, arrays, program.phases),
             "return { loss, gradients };",
         ]
@@ -209,26 +182,25 @@ class _Module:
             "",
             "Training, one sequence at a time:",
             "const weights = firstWeights();",
-            "const { loss, gradients: found } = gradients(weights, xs, target);",
-            "sgd(weights, found, 0.01);",
+            "const found = gradients(weights, xs, target);",
+            "sgd(weights, found.gradients, 0.01);",
         ]
-        flat = learning.loss is not None and per_step and self._tokens
+        what = f"{'a row of numbers' if width else 'a label'}{' for each step' if per_step else ''}"
+        parts = json.dumps(learning.reached)
         return [
-            *([_FLAT] if flat else []),
-            _CHECK_TARGET,
             _function(
                 "Returns a copy of the weights that the network was exported with.",
                 "firstWeights()",
                 ["return trained.slice();"],
             ),
             _function(
-                f"Returns the loss of a whole sequence, {learning.name}, and its gradients by all weights; the target "
+                f"Returns the loss of a whole sequence, {learning.loss}, and its gradients by all weights; the target "
                 f"is {what}.",
                 "gradients(weights, xs, target)",
                 lines,
             ),
             _SGD,
-            _ADAM.replace("PARTS", json.dumps(reached_parts(self._network, program.program.schedule.plan.parameters))),
+            _ADAM.replace("PARTS", parts),
         ]
 
     # Parts -----------------------------------------------------------------------------------------------------------
@@ -237,12 +209,10 @@ class _Module:
     def _weights(self) -> str:
         return "weights = trained" if self._trains else ""
 
-    @property
-    def _run(self) -> str:
-        return f"run(xs{', ' * self._trains}{self._weights})"
-
-    def _most_steps(self, program: Portable) -> int | None:
-        return self._network.most_steps or program.most_steps
+    def _run(self, lines: Iterable[str]) -> str:
+        each = ", one array for each step" if self._network.per_step else ""
+        head = f"run(xs{', ' * self._trains}{self._weights})"
+        return _function(f"Returns the outputs of a whole sequence{each}.", head, lines)
 
     def _arrays(self, program: Portable, phases: Sequence[Phase], given: Mapping[Buffer, str]) -> Arrays:
         arrays = arrays_of(program, phases, given, self._names, self._names)
@@ -252,20 +222,18 @@ class _Module:
     def _code_of(self, program: Portable, arrays: Arrays, phases: Sequence[Phase]) -> list[str]:
         return CodeWriter(self._code, program.schedule, arrays.names).phases(phases)
 
-    def _refuse(self, condition: str, number: Any, most: int | None) -> list[str]:
-        """Return what refuses more steps than a model can read."""
-        if most is None:
-            return []
-        return [f'if ({condition.format(number, most)}) throw new RangeError("the network can read {most} steps");']
-
-    def _read(self, program: Portable) -> list[str]:
+    def _read(self) -> list[str]:
         """Return the lines that check and read a whole sequence."""
+        most = self._programs.most_steps
         return [
+            'if (!(xs?.length >= 1)) throw new RangeError("a sequence needs at least one step");',
             "const steps = xs.length;",
-            'if (!(steps >= 1)) throw new RangeError("a sequence needs at least one step");',
-            *self._refuse("{} > {}", "steps", self._most_steps(program)),
-            "for (const x of xs) check(x);",
-            "const tokens = xs;" if self._tokens else "const features = flat(xs);",
+            *([_refusal(f"steps > {most}", most)] if most else []),
+            *(
+                ["xs.forEach(check);", "const tokens = xs;"]
+                if self._tokens
+                else ["const features = flat(xs, info.inputs);"]
+            ),
         ]
 
 
@@ -273,12 +241,29 @@ class _Module:
 
 
 def _function(what: str, head: str, lines: Iterable[str]) -> str:
-    body = (line if line.startswith("    ") else f"    {line}" for line in lines)
+    body = (indent(line, "    ") for line in lines)
     return "\n".join((f"/* {what} */", f"export function {head} {{", *body, "}"))
 
 
 def _returned(members: Iterable[str]) -> str:
     return f"return {{ {', '.join(members)} }};"
+
+
+def _refusal(condition: str, most: int) -> str:
+    return f'if ({condition}) throw new RangeError("the network can read {most} steps");'
+
+
+def _targets(width: int | None, *, per_step: bool) -> list[str]:
+    """Return the lines that check and read the target of a sequence."""
+    count = "steps" if per_step else None
+    lines = [f'if (target?.length !== {count}) throw new RangeError("each step needs a target");'] if count else []
+    if width:
+        return [*lines, f"const targets = flat({'target' if per_step else '[target]'}, {width});"]
+    unknown = "k => !(Number.isInteger(k) && k >= 0 && k < info.outputs)"
+    labels = "target" if per_step else "[target]"
+    message = "a label must be an integer from 0 to ${info.outputs - 1}, not ${target}"
+    lines.append(f"if (Array.prototype.some.call({labels}, {unknown})) throw new RangeError(`{message}`);")
+    return [*lines, f"const {'labels' if per_step else 'label'} = target;"]
 
 
 def _memory(arrays: Arrays, phases: Sequence[Phase]) -> Iterator[str]:
@@ -307,12 +292,6 @@ function floats(text) {
 }
 """.strip()
 
-_FLAT = """
-function flat(rows) {
-    return Float32Array.from(rows.flatMap((row) => Array.from(row)));
-}
-""".strip()
-
 _CHECK_TOKEN = """
 function check(token) {
     if (!Number.isInteger(token) || token < 0 || token >= info.inputs) {
@@ -321,25 +300,19 @@ function check(token) {
 }
 """.strip()
 
-_CHECK_ROW = f"""
-function check(row) {{
-    if (row?.length !== info.inputs || !Array.prototype.every.call(row, (x) => typeof x === "number")) {{
-        throw new RangeError(`a step must be an array of ${{info.inputs}} numbers, not ${{row}}`);
-    }}
-}}
-
-{_FLAT}
-""".strip()
-
-_CHECK_TARGET = """
-function checkTarget(target, count, is_valid) {
-    if (target?.length !== count || !Array.prototype.every.call(target, is_valid)) {
-        throw new RangeError(`the target must be ${count} valid labels or numbers, not ${target}`);
+_CHECK_ROW = """
+function checkRow(row, count) {
+    if (row?.length !== count || !Array.prototype.every.call(row, (x) => typeof x === "number")) {
+        throw new RangeError(`a row must be an array of ${count} numbers, not ${row}`);
     }
+}
+
+function flat(rows, count) {
+    rows.forEach((row) => checkRow(row, count));
+    return Float32Array.from(rows.flatMap((row) => Array.from(row)));
 }
 """.strip()
 
-_EACH = ", one array for each step"
 _EACH_STEP = ("return Array.from(xs, (x) => {", "    step(state, x);", "    return logits(state);", "});")
 _LAST_STEP = ("for (const x of xs) step(state, x);", "return logits(state);")
 
@@ -351,9 +324,9 @@ export function sgd(weights, gradients, rate) {
 """.strip()
 
 _ADAM = """
-/* Does a step of Adam (Kingma and Ba, 2015) with the gradients of a sequence of so many steps. moments has two numbers
-   for each weight, which are zero before the first iteration; iterations are counted from 1. Weights that no gradient
-   reaches from so few steps stay as they are. */
+/* Does a step of Adam (Kingma and Ba, 2015) with the gradients of a sequence of `steps` steps. moments has two numbers
+   for each weight, which are zero before the first iteration; iterations are counted from 1. Weights that have no
+   gradient at this length stay as they are. */
 export function adam(weights, gradients, moments, iteration, steps, rate) {
     /* Parts of the weights: begin, end, and the fewest steps. */
     const parts = PARTS;

@@ -15,11 +15,10 @@ from pathlib import Path
 
 from myrnn.compiler.addresses import Address, Buffer, Expression, Indices, Infix, Matrix, Name, Number, Size, written
 from myrnn.compiler.buffers import Names
-from myrnn.compiler.forms import FEATURES, LABEL, LABELS, TARGETS
+from myrnn.compiler.forms import CARRIED, FEATURES, LABEL, LABELS, NAMES, TARGETS
 from myrnn.compiler.graph import Node, inputs_first
 from myrnn.compiler.instructions import (
     AddLoss,
-    AddPenalty,
     Apply,
     Argument,
     Call,
@@ -93,18 +92,19 @@ class Text:
 class CodeWriter:
     """Writes phases of a program, given the arrays of its buffers and of its arguments."""
 
-    def __init__(self, text: Text, schedule: Schedule, arrays: Mapping[Buffer, str], depth: int = 1) -> None:
+    def __init__(self, text: Text, schedule: Schedule, arrays: Mapping[Buffer, str]) -> None:
         self._text, self._syntax, self._arrays = text, text.syntax, arrays
         self._printer, self._size = schedule.plan.printer, schedule.plan.parameters.size
         self.lines: list[str] = []
-        self._depth = depth
-        # Variables are known in their block alone, but one name for all is easier to read.
-        self._names = Names({*text.names.used, *arrays.values()})
+        self._depth = 0
+        # No variable of a loop is called like an array.
+        self._used = {*text.names.used, *arrays.values()}
 
     def phases(self, phases: Iterable[Phase]) -> list[str]:
         """Return the lines of phases."""
         for phase in phases:
-            self._write(f"/* {in_comment(phase.title)} */")
+            if phase.title:
+                self._write(f"/* {in_comment(phase.title)} */")
             self._body(phase.body)
         return self.lines
 
@@ -171,8 +171,6 @@ class CodeWriter:
                 self._write(
                     f"loss += share * {self._item(instruction.values)};", f"{self._item(instruction.out)} = share;"
                 )
-            case AddPenalty(value):
-                self._write(f"loss += {self._item(value)};")
             case _:
                 raise CompileError(f"{type(instruction).__name__} has no code here")
 
@@ -180,13 +178,16 @@ class CodeWriter:
 
     def _elementwise(self, loop: Elementwise) -> None:
         count = loop.size.size
-        variables, values = computed(loop, self._printer, self._names, self._element)
+        variables, values = computed(loop, self._printer, Names(self._used), self._element)
+        lines = [f"{self._syntax.number} {name} = {self._tree(value)};" for name, value in variables.items()]
+        for store, value in zip(loop.stores, values, strict=True):
+            sign = "+=" if store.add else "="
+            lines.append(f"{self._item(store.address, count > 1)} {sign} {self._tree(value)};")
+        if count == 1 and not variables:
+            self._write(*lines)
+            return
         with self._block("" if count == 1 else f"for ({self._syntax.counter} j = 0; j < {count}; j++)"):
-            for name, value in variables.items():
-                self._write(f"{self._syntax.number} {name} = {self._tree(value)};")
-            for store, value in zip(loop.stores, values, strict=True):
-                sign = "+=" if store.add else "="
-                self._write(f"{self._item(store.address, count > 1)} {sign} {self._tree(value)};")
+            self._write(*lines)
 
     def _element(self, node: Node, address: Address | None) -> ast.expr:
         if address is None:
@@ -228,7 +229,7 @@ class CodeWriter:
                     texts += [self._pointer(address), self._number(stride)]
                 case Indices() as indices:
                     texts += [self._syntax.pointer(self._text.table(indices), "0"), str(indices.count.size)]
-                case Name() as array if array in (FEATURES, TARGETS, GRADIENTS):
+                case Name() as array if array in (CARRIED, FEATURES, TARGETS, GRADIENTS):
                     index = left.pop(0)
                     assert isinstance(index, Expression | int)
                     texts.append(self._syntax.pointer(array.text, self._number(index)))
@@ -255,6 +256,8 @@ class CodeWriter:
 _J = Name("j")
 GRADIENTS = Name("gradients")
 """The array of the gradients of all weights."""
+INDEX_NAMES = NAMES | {"j"}
+"""The names that code has for numbers and for its arguments."""
 
 _SIGNS = {ast.Add: ("+", 1), ast.Sub: ("-", 1), ast.Mult: ("*", 2), ast.Div: ("/", 2)}
 
@@ -272,8 +275,8 @@ def _index(address: Address) -> Number:
 
 
 def in_comment(text: str) -> str:
-    """Return a text that does not end a comment."""
-    return text.replace("*/", "* /").replace("/*", "/ *")
+    """Return a text that does not end a comment, and that can be encoded."""
+    return text.replace("*/", "* /").replace("/*", "/ *").encode(errors="replace").decode()
 
 
 # Numbers and functions ------------------------------------------------------------------------------------------------

@@ -19,7 +19,8 @@ def _literal(value: float) -> str:
         return "NaN"
     if math.isinf(value):
         return "Infinity" if value > 0 else "-Infinity"
-    return str(np.float32(value)).removesuffix(".0")
+    # All digits: JavaScript reads a float64.
+    return repr(float(np.float32(value))).removesuffix(".0")
 
 
 _KEYWORDS = """

@@ -12,6 +12,7 @@ import numpy as np
 from myrnn.compiler.addresses import Address, Begin, Expression, Indices, Infix, Matrix, Number, Size, written
 from myrnn.compiler.buffers import Names
 from myrnn.compiler.equations import write_equations
+from myrnn.compiler.forms import NAMES
 from myrnn.compiler.fuse import is_one_number
 from myrnn.compiler.graph import Node
 from myrnn.compiler.instructions import (
@@ -75,11 +76,10 @@ OF_PROGRAMS = {
 
 # Names that the emitted code uses itself, besides the functions that it calls.
 _OWN = (
-    "p g m v w t r j s n k x np row rows steps total begin label labels targets learn loss one_loss score best "
-    "share mode streams carried keys weight weights place class_weights member tokens features offsets members "
-    "sequences sizes tables start lined active begun after length source range len int float bool tuple done left"
+    "p g m v w j s n k np rows label learn loss one_loss score best share mode keys weight weights class_weights sizes "
+    "tables range len int float bool tuple"
 ).split()
-RESERVED = frozenset(_OWN).union(*OF_PROGRAMS.values())
+RESERVED = frozenset(_OWN).union(NAMES, *OF_PROGRAMS.values())
 """Names that nothing else in a program may have."""
 
 

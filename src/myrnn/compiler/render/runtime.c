@@ -6,7 +6,7 @@ static float above(float a, float b) { return a > b ? 1.0f : 0.0f; }
 /* 1 where both are equal. */
 static float same(float a, float b) { return a == b ? 1.0f : 0.0f; }
 
-/* One of two numbers. */
+/* a where the mask is not 0, otherwise b. */
 static float where(float mask, float a, float b) { return mask != 0.0f ? a : b; }
 
 /* The larger number; NaN if one of them is. */
@@ -21,13 +21,14 @@ static float relu(float x) { return x < 0.0f ? 0.0f : x; }
 /* 1 / (1 + e^-x). */
 static float sigmoid(float x) { return 1.0f / (1.0f + expf(-x)); }
 
-/* The hyperbolic tangent, x P(x^2) / Q(x^2) up to where it is 1 in float: much faster than that of most libraries, with a
-   relative error below 4e-7. */
+/* The hyperbolic tangent, a ratio of polynomials up to where it is 1 in float: much faster than that of most libraries,
+   with a relative error below 4e-7. */
 static float tanh(float x) {
-    const float near = x < -9.02f ? -9.02f : x > 9.02f ? 9.02f : x, square = near * near;
-    const float over = 1.0f + square * (0.13379666f + square * (0.0034939724f + square * (2.0582433e-05f + square * 1.3317599e-08f)));
-    const float under = 1.0f + square * (0.46712983f + square * (0.02587084f + square * (0.00032829898f + square * 7.7614192e-07f)));
-    const float found = near * over / under;
+    const float clipped = x < -9.02f ? -9.02f : x > 9.02f ? 9.02f : x, square = clipped * clipped;
+    float numerator = 2.0582433e-05f + square * 1.3317599e-08f, denominator = 0.00032829898f + square * 7.7614192e-07f;
+    numerator = 1.0f + square * (0.13379666f + square * (0.0034939724f + square * numerator));
+    denominator = 1.0f + square * (0.46712983f + square * (0.02587084f + square * denominator));
+    const float found = clipped * numerator / denominator;
     return found < -1.0f ? -1.0f : found > 1.0f ? 1.0f : found;
 }
 
@@ -54,8 +55,9 @@ static void copy(float *out, const float *a, int count) {
 }
 
 /* out[i][j] = a[i][j], or added to it; `row` and `step` are the distances of rows and of columns. */
-static void copy_matrix(float *out, int out_row, int out_step, const float *a, int a_row, int a_step, int rows,
-                        int columns, int add) {
+static void copy_matrix(
+    float *out, int out_row, int out_step, const float *a, int a_row, int a_step, int rows, int columns, int add
+) {
     for (int i = 0; i < rows; i++)
         for (int j = 0; j < columns; j++) {
             float *to = out + i * out_row + j * out_step;
@@ -68,20 +70,9 @@ static void one_hot(float *out, int token, int count) {
     for (int i = 0; i < count; i++) out[i] = i == token ? 1.0f : 0.0f;
 }
 
-/* Reads numbers of a stream. */
-static void go_on(float *out, const float *carried, int stream, int width, int at, int count) {
-    for (int i = 0; i < count; i++) out[i] = carried[stream * width + at + i];
-}
-
-/* Writes numbers of a stream. */
-static void hand_on(float *carried, int stream, int width, int at, const float *a, int count) {
-    for (int i = 0; i < count; i++) carried[stream * width + at + i] = a[i];
-}
-
-/* Reads the row of a table for this step of a stream. */
-static void read_table(float *out, const float *table, int line, int done, const float *carried, int stream, int width,
-                       int at, int count) {
-    const int row = done + (int)carried[stream * width + at];
+/* Reads the row of a table for a step, given the number of the steps before. */
+static void read_table(float *out, const float *table, int line, int done, const float *before, int count) {
+    const int row = done + (int)*before;
     for (int i = 0; i < count; i++) out[i] = table[row * line + i];
 }
 
@@ -148,8 +139,10 @@ static void multiply_plain(float *out, const float *a, const float *b, int m, in
 }
 
 /* out = a @ b, or added to it; the distance of a's rows is a_row, and of its columns a_step. */
-static void multiply(float *out, int out_row, const float *a, int a_row, int a_step, const float *b, int b_row, int rows,
-                     int steps, int columns, int add) {
+static void multiply(
+    float *out, int out_row, const float *a, int a_row, int a_step, const float *b, int b_row, int rows, int steps,
+    int columns, int add
+) {
     for (int i = 0; i < rows; i++, out += out_row, a += a_row) {
         int j = 0;
         /* Four times four sums: compilers keep each four in a register of four numbers. */

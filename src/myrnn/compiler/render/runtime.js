@@ -6,7 +6,7 @@ function above(a, b) { return a > b ? 1 : 0; }
 /* 1 where both are equal. */
 function same(a, b) { return a === b ? 1 : 0; }
 
-/* One of two numbers. */
+/* a where the mask is not 0, otherwise b. */
 function where(mask, a, b) { return mask !== 0 ? a : b; }
 
 /* The larger number; NaN if one of them is. */
@@ -57,19 +57,9 @@ function one_hot(out, out_at, token, count) {
     for (let i = 0; i < count; i++) out[out_at + i] = i === token ? 1 : 0;
 }
 
-/* Reads numbers of a stream. */
-function go_on(out, out_at, carried, stream, width, at, count) {
-    for (let i = 0; i < count; i++) out[out_at + i] = carried[stream * width + at + i];
-}
-
-/* Writes numbers of a stream. */
-function hand_on(carried, stream, width, at, a, a_at, count) {
-    for (let i = 0; i < count; i++) carried[stream * width + at + i] = a[a_at + i];
-}
-
-/* Reads the row of a table for this step of a stream. */
-function read_table(out, out_at, table, table_at, line, done, carried, stream, width, at, count) {
-    const row = done + carried[stream * width + at];
+/* Reads the row of a table for a step, given the number of the steps before. */
+function read_table(out, out_at, table, table_at, line, done, before, before_at, count) {
+    const row = done + before[before_at];
     for (let i = 0; i < count; i++) out[out_at + i] = table[table_at + row * line + i];
 }
 
