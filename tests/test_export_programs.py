@@ -176,7 +176,7 @@ int main(void) {
     float *moments = calloc(2 * NET_WEIGHTS, sizeof(float)), *work = malloc(net_learning_work(steps) * sizeof(float));
     net_first_weights(weights);
     for (int i = 1; i < 4; i++) {
-        printf("%.9g\n", net_gradients(weights, tokens, steps, TARGET, work, gradients));
+        printf("%.9g\\n", net_gradients(weights, tokens, steps, TARGET, work, gradients));
         net_adam(weights, gradients, moments, i, steps, 0.01f);
     }
     USE
@@ -282,6 +282,25 @@ def test_names_of_the_model_may_be_words_of_the_languages(tmp_path):
     (tmp_path / "net.cpp").write_text(c.written(network, Options("net", training=True)))
     if shutil.which("g++"):
         subprocess.run(["g++", "-Wall", "-Wextra", "-Werror", "-c", "net.cpp"], check=True, cwd=tmp_path)
+    _, (answer,) = run_module(javascript.written(network, Options("net")), [x], tmp_path)
+    assert_close(answer, expected)
+
+
+class Stateless:
+    """Each step is scored by itself."""
+
+    def __init__(self):
+        self.w = weight(np.random.default_rng(0), C, K)
+        self.parameters = (self.w,)
+
+    def __call__(self, x):
+        return mg.concatenate([row[np.newaxis] @ self.w for row in x])
+
+
+def test_a_model_without_states_is_right(tmp_path):
+    model, x = Stateless(), np.random.default_rng(0).normal(size=(4, C)).astype(np.float32)
+    network, expected = network_of(model), np.asarray(model(x).data)
+    assert_close(library(network, tmp_path).run(x), expected)
     _, (answer,) = run_module(javascript.written(network, Options("net")), [x], tmp_path)
     assert_close(answer, expected)
 

@@ -119,13 +119,15 @@ def step_program(recurrence: Recurrence, weights: Weights, *, tokens: bool) -> S
         specialized([p for p in phases if p.title != HAND_ON], {**known, STEPS.text: 0}),
     )
     states, outputs = carried_of(program.recurrence).steps, {program.schedule.interface.logits}
-    kept, read = set[int](), set(range(states))
-    while not read <= kept:
-        kept |= read
+    kept = set(range(states))
+    while True:
         # Without the headings of a whole sequence.
         step = needed([Phase("", tuple(one for one in reading if _is_kept(one, kept)))], outputs)
         logits = needed([Phase("", ending)], outputs)
         read = {at for phase in (*step, *logits) for one in phase.body if (at := _read_at(one)) is not None}
+        if read <= kept:
+            break
+        kept |= read
     return StepProgram(program, step, None if recurrence.per_step else logits, max(kept, default=-1) + 1)
 
 

@@ -12,6 +12,7 @@ from textwrap import indent
 
 from myrnn.compiler.addresses import Buffer
 from myrnn.compiler.buffers import Names
+from myrnn.compiler.forms import CARRIED
 from myrnn.compiler.instructions import Phase
 from myrnn.compiler.portable import Portable, SequenceProgram, StepProgram
 from myrnn.compiler.render.arrays import Amount, Arrays, arrays_of
@@ -77,19 +78,17 @@ class _File:
         checks += [f"net->states[{program.carried.steps}] >= {C.literal(most)}"] if most else []
         step = [
             *([f"if ({' || '.join(checks)}) return 1;"] if checks else []),
-            "float *const carried = net->states;",
             *_parts_of("net->weights", arrays, program.step),
             *_locals(arrays, program.step, 1),
-            *self._code_of(program.program, arrays, program.step),
+            *_with_states("float", self._code_of(program.program, arrays, program.step)),
             "return 0;",
         ]
         read = [f"for (int k = 0; k < {outputs}; k++) logits[k] = net->logits[k];"]
         if program.logits is not None:
             read = [
-                "const float *const carried = net->states;",
                 *_parts_of("net->weights", arrays, program.logits),
                 *_locals(arrays, program.logits, 0),
-                *self._code_of(program.program, arrays, program.logits),
+                *_with_states("const float", self._code_of(program.program, arrays, program.logits)),
             ]
         refused = " or ".join([*["an unknown token"] * self._tokens, *(["too many steps"] if most else [])])
         ends = f"; or 1, and changes nothing, for {refused}." if refused else "."
@@ -250,6 +249,12 @@ class _File:
 
 def _indented(lines: Iterable[str]) -> list[str]:
     return [indent(line, "    ") for line in lines]
+
+
+def _with_states(kind: str, code: list[str]) -> list[str]:
+    """Return code after the definition of the states, if it has some."""
+    has_states = any(re.search(rf"\b{CARRIED.text}\b", line) for line in code)
+    return [*[f"{kind} *const {CARRIED.text} = net->states;"] * has_states, *code]
 
 
 def _named(argument: str) -> str:
