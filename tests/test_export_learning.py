@@ -232,3 +232,33 @@ def test_a_loss_that_is_not_the_librarys_is_refused(registered_here, tmp_path):
     )
     with pytest.raises(InvalidArgument, match=r"by one of cross-entropy, .*, huber, not by brier$"):
         export(run, tmp_path / "net.c", training=True)
+
+
+WRONG = """
+import * as net from "./net.mjs";
+const weights = net.firstWeights(), count = weights.length;
+const gradients = new Float32Array(count), moments = new Float32Array(2 * count);
+const calls = [
+    () => net.run([1], weights.slice(1)),
+    () => net.run([1], Array.from(weights)),
+    () => net.gradients(weights.slice(1), [1], 0),
+    () => net.gradients(weights, [1], 3),
+    () => net.gradients(weights, [1], undefined),
+    () => net.gradients(weights, [], 0),
+    () => net.sgd(weights, gradients),
+    () => net.sgd(weights, gradients.slice(1), 0.1),
+    () => net.adam(weights, gradients, moments, 1, 0.1),
+    () => net.adam(weights, gradients, moments.slice(1), 1, 2, 0.1),
+    () => net.adam(weights, gradients, moments, 0, 2, 0.1),
+];
+const names = calls.map((call) => { try { call(); return "nothing"; } catch (error) { return error.name; } });
+console.log(JSON.stringify({ names, unchanged: weights.every((one, i) => one === net.firstWeights()[i]) }));
+"""
+
+
+def test_wrong_arguments_are_refused_in_javascript_and_change_nothing(tmp_path):
+    network = network_of(RNN(INPUTS, 4, OUTPUTS, rng=0))
+    (tmp_path / "net.mjs").write_text(javascript.written(network, Options("net", tokens=True, training=True)))
+    (tmp_path / "wrong.mjs").write_text(WRONG)
+    done = subprocess.run(["node", "wrong.mjs"], check=True, cwd=tmp_path, capture_output=True, text=True)
+    assert json.loads(done.stdout) == {"names": ["RangeError"] * 11, "unchanged": True}

@@ -144,7 +144,7 @@ def test_a_token_that_there_is_not_is_refused_and_changes_nothing(tmp_path):
 def test_rows_of_another_width_are_refused(tmp_path):
     network = network_of(GRU(3, 5, 2, rng=0))
     _, answers = run_module(javascript.written(network, Options("net")), [[[1, 2]], [[1, 2, "3"]], [1], []], tmp_path)
-    assert answers[0] == "RangeError: a row must be an array of 3 numbers, not 1,2"
+    assert answers[0] == "RangeError: a row must be an array of 3 numbers, not [1,2]"
     assert all(str(answer).startswith("RangeError") for answer in answers)
 
 
@@ -303,6 +303,15 @@ def test_a_model_without_states_is_right(tmp_path):
     assert_close(library(network, tmp_path).run(x), expected)
     _, (answer,) = run_module(javascript.written(network, Options("net")), [x], tmp_path)
     assert_close(answer, expected)
+
+
+@pytest.mark.parametrize("name", ["x", "a", "h", "fc"])
+def test_no_variable_hides_an_array_of_the_file(name, tmp_path):
+    model = GRU(C, 5, K, rng=0)
+    for training in (False, True):
+        source = c.written(network_of(model), Options(name, training=training))
+        (tmp_path / "file.c").write_text(source)
+        subprocess.run(["gcc", *FLAGS, "-Wshadow", "-c", "file.c"], check=True, cwd=tmp_path)
 
 
 def test_two_files_go_into_one_program(tmp_path):

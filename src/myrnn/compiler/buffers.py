@@ -40,16 +40,21 @@ BACKWARD = "Weights in the layout of the backward pass."
 
 
 class Names:
-    """Gives every object a unique name that is a valid identifier, and none of those in use."""
+    """Gives every object a unique name that is a valid identifier, and none of those in use.
 
-    def __init__(self, used: Iterable[str] = ()) -> None:
-        self.used = set(used)
+    No name begins with what is to be `avoided`.
+    """
+
+    def __init__(self, used: Iterable[str] = (), avoided: str = "") -> None:
+        self.used, self._avoided = set(used), avoided
 
     def new(self, wanted: str) -> str:
         """Return `wanted`, made into an identifier, with a number appended if the name is in use."""
         stem = re.sub(r"\W+", "_", wanted).strip("_") or "value"
         if stem[0].isdigit() or keyword.iskeyword(stem):
             stem = f"v_{stem}"
+        if self._avoided and stem.startswith(self._avoided):
+            stem = f"{'b' if self._avoided[0] == 'a' else 'a'}_{stem}"
         name, count = stem, 1
         while name in self.used:
             count += 1

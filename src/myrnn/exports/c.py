@@ -194,7 +194,9 @@ class _File:
         return "logits" if self._network.classes else "numbers"
 
     def _arrays(self, program: Portable, phases: Sequence[Phase], given: Mapping[Buffer, str]) -> Arrays:
-        arrays = arrays_of(program, phases, given, self._names, Names(self._names.used), f"{self._name}_")
+        arrays = arrays_of(
+            program, phases, given, self._names, Names(self._names.used, self._code.prefix), self._code.prefix
+        )
         for buffer, numbers in arrays.numbers.items():
             self._constants.append(_constant("float", arrays.names[buffer], map(C.literal, numbers.tolist())))
         return arrays
@@ -218,9 +220,9 @@ class _File:
         return [
             f"#define {self._upper}_{most} {steps}",
             _function(
-                f"Returns how many numbers {function} needs for its work.",
+                f"Returns how many numbers {function} needs for its work; 0 for no or too many steps.",
                 f"int {self._name}_{name}(int steps)",
-                [f"return {total};"],
+                [f"return steps < 1 || steps > {self._upper}_{most} ? 0 : {total};"],
             ),
         ]
 

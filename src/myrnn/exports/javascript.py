@@ -25,8 +25,8 @@ from myrnn.exports.programs import Learning, programs_of
 
 # The names of the module and the variables of its functions.
 _OWN = """
-info start step states logits run gradients firstWeights trained sgd adam check checkRow flat floats
-state target weights found loss share moments iteration rate i xs
+info start step states logits run gradients firstWeights trained sgd adam check checkRow checkWeights checkNumbers flat
+floats state target weights found loss share moments iteration rate i xs
 """.split()
 
 
@@ -116,6 +116,7 @@ class _Module:
                 *self._code_of(program.program, arrays, program.logits),
                 "return found;",
             ]
+        begin = [*["checkWeights(weights, trained.length);"] * self._trains, _returned(members)]
         argument = "token" if self._tokens else "features"
         step = [
             "check(token);" if self._tokens else "checkRow(features, info.inputs);",
@@ -126,7 +127,7 @@ class _Module:
         ]
         sizes = self._network.compiled.recurrence.state_sizes
         states = ", ".join(
-            f"{json.dumps(name)}: state.states.subarray({at}, {at + size})"
+            f"{json.dumps(name)}: state.states.slice({at}, {at + size})"
             for name, at, size in zip(self._network.compiled.state_names, carried.places, sizes, strict=True)
         )
         weights = "weights" if self._trains else ""
@@ -142,7 +143,7 @@ class _Module:
         ]
         return [
             "\n".join(["/* The memory of a step. */", *memory]),
-            _function("Returns the state before the first step.", f"start({self._weights})", [_returned(members)]),
+            _function("Returns the state before the first step.", f"start({self._weights})", begin),
             _function("Reads a step; the state changes.", f"step(state, {argument})", step),
             _function("Returns the outputs after the steps so far.", "logits(state)", read),
             _function("Returns the states by name.", "states(state)", [f"return {{ {states} }};"]),
@@ -154,6 +155,7 @@ class _Module:
         arrays = self._arrays(program.program, program.phases, {program.program.schedule.interface.logits: "found"})
         rows = f"Array.from({{ length: steps }}, (_, t) => found.slice({outputs} * t, {outputs} * (t + 1)))"
         lines = [
+            *["checkWeights(weights, trained.length);"] * self._trains,
             *self._read(),
             *_parts_of("weights", arrays, program.phases),
             f"const found = new Float32Array({outputs}{' * steps' if per_step else ''});",
@@ -168,6 +170,7 @@ class _Module:
         arrays = self._arrays(program.program, program.phases, {})
         self._constants.append(f"const trained = {_floats(learning.trained)};")
         lines = [
+            "checkWeights(weights, trained.length);",
             *self._read(),
             *_targets(width, per_step=per_step),
             f"const gradients = new Float32Array({learning.size});",
@@ -188,6 +191,7 @@ class _Module:
         what = f"{'a row of numbers' if width else 'a label'}{' for each step' if per_step else ''}"
         parts = json.dumps(learning.reached)
         return [
+            _CHECK_WEIGHTS,
             _function(
                 "Returns a copy of the weights that the network was exported with.",
                 "firstWeights()",
@@ -295,15 +299,16 @@ function floats(text) {
 _CHECK_TOKEN = """
 function check(token) {
     if (!Number.isInteger(token) || token < 0 || token >= info.inputs) {
-        throw new RangeError(`a token must be an integer from 0 to ${info.inputs - 1}, not ${token}`);
+        const given = typeof token === "number" ? token : `${typeof token} ${token}`;
+        throw new RangeError(`a token must be an integer from 0 to ${info.inputs - 1}, not ${given}`);
     }
 }
 """.strip()
 
 _CHECK_ROW = """
 function checkRow(row, count) {
-    if (row?.length !== count || !Array.prototype.every.call(row, (x) => typeof x === "number")) {
-        throw new RangeError(`a row must be an array of ${count} numbers, not ${row}`);
+    if (row?.length !== count || !Array.from(row).every((x) => typeof x === "number")) {
+        throw new RangeError(`a row must be an array of ${count} numbers, not ${JSON.stringify(row)}`);
     }
 }
 
@@ -313,12 +318,28 @@ function flat(rows, count) {
 }
 """.strip()
 
+_CHECK_WEIGHTS = """
+function checkWeights(weights, count) {
+    if (!(weights instanceof Float32Array) || weights.length !== count) {
+        throw new RangeError(`weights, gradients and moments must be a Float32Array, here of ${count} numbers`);
+    }
+}
+
+function checkNumbers(...numbers) {
+    if (!numbers.every(Number.isFinite)) {
+        throw new RangeError(`rates, iterations and steps must be numbers, not ${numbers.join(", ")}`);
+    }
+}
+""".strip()
+
 _EACH_STEP = ("return Array.from(xs, (x) => {", "    step(state, x);", "    return logits(state);", "});")
 _LAST_STEP = ("for (const x of xs) step(state, x);", "return logits(state);")
 
 _SGD = """
 /* Does a step of stochastic gradient descent. */
 export function sgd(weights, gradients, rate) {
+    [weights, gradients].forEach((one) => checkWeights(one, trained.length));
+    checkNumbers(rate);
     for (let i = 0; i < weights.length; i++) weights[i] -= rate * gradients[i];
 }
 """.strip()
@@ -328,6 +349,10 @@ _ADAM = """
    for each weight, which are zero before the first iteration; iterations are counted from 1. Weights that have no
    gradient at this length stay as they are. */
 export function adam(weights, gradients, moments, iteration, steps, rate) {
+    [weights, gradients].forEach((one) => checkWeights(one, trained.length));
+    checkWeights(moments, 2 * trained.length);
+    checkNumbers(iteration, steps, rate);
+    if (iteration < 1) throw new RangeError(`iterations are counted from 1, not ${iteration}`);
     /* Parts of the weights: begin, end, and the fewest steps. */
     const parts = PARTS;
     const first = 1 / (1 - 0.9 ** iteration), second = 1 / (1 - 0.999 ** iteration), count = weights.length;

@@ -33,6 +33,7 @@ alignas alignof and and_eq asm bitand bitor bool catch char16_t char32_t char8_t
 concept const_cast consteval constexpr constinit decltype delete dynamic_cast explicit export false friend mutable
 namespace new noexcept not not_eq nullptr operator or or_eq private protected public reinterpret_cast requires
 static_assert static_cast template this thread_local throw true try typeid typename using virtual wchar_t xor xor_eq
+NULL linux unix i386 math_errhandling float_t double_t int8_t int16_t int32_t int64_t
 """
 
 C = Syntax(
@@ -47,5 +48,8 @@ C = Syntax(
     reserved=frozenset(_KEYWORDS.split())
     | frozenset(_FUNCTIONS)
     | frozenset(_FUNCTIONS.values())
-    | frozenset("y0 y1 yn j0 j1 jn gamma signgam NAN INFINITY HUGE_VAL OVERFLOW UNDERFLOW DOMAIN SING".split()),
+    | frozenset("y0 y1 yn j0 j1 jn gamma signgam NAN INFINITY HUGE_VAL OVERFLOW UNDERFLOW DOMAIN SING PLOSS".split())
+    | frozenset(
+        "M_E M_LOG2E M_LOG10E M_LN2 M_LN10 M_PI M_PI_2 M_PI_4 M_1_PI M_2_PI M_2_SQRTPI M_SQRT2 M_SQRT1_2".split()
+    ),
 )

@@ -178,7 +178,9 @@ class CodeWriter:
 
     def _elementwise(self, loop: Elementwise) -> None:
         count = loop.size.size
-        variables, values = computed(loop, self._printer, Names(self._used), self._element)
+        # What begins like a function or an array of the file may be one, maybe one that is not written yet.
+        names = Names(self._used, self._text.prefix)
+        variables, values = computed(loop, self._printer, names, self._element)
         lines = [f"{self._syntax.number} {name} = {self._tree(value)};" for name, value in variables.items()]
         for store, value in zip(loop.stores, values, strict=True):
             sign = "+=" if store.add else "="
@@ -276,7 +278,7 @@ def _index(address: Address) -> Number:
 
 def in_comment(text: str) -> str:
     """Return a text that does not end a comment, and that can be encoded."""
-    return text.replace("*/", "* /").replace("/*", "/ *").encode(errors="replace").decode()
+    return text.replace("*/", "* /").replace("/*", "/ *").replace("??/", "? ?/").encode(errors="replace").decode()
 
 
 # Numbers and functions ------------------------------------------------------------------------------------------------
