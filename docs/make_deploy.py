@@ -145,7 +145,7 @@ def sizes(folder: Path) -> tuple[int, int, int]:
     flash = text_and_data(MAIN) - text_and_data(EMPTY)
     subprocess.run(["arm-none-eabi-gcc", *ARM, "-fstack-usage", "-c", "net.c"], cwd=folder, check=True)
     stack = re.search(r"net_step\t(\d+)", (folder / "net.su").read_text())
-    floats = re.search(r"float carried\[(\d+)\]", (folder / "net.c").read_text())
+    floats = re.search(r"float states\[(\d+)\]", (folder / "net.c").read_text())
     assert stack and floats
     return flash, 4 * int(floats[1]), int(stack[1])
 
