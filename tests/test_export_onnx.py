@@ -11,6 +11,7 @@ import pytest
 from mygrad.nnet.activations import sigmoid, tanh
 from numpy.testing import assert_allclose
 from onnx.reference import ReferenceEvaluator
+from onnxruntime.capi.onnxruntime_pybind11_state import InvalidArgument as RefusedByRuntime
 
 from exported import TOLERANCE, few_known, largest_difference, session
 from marks import the_rest_is_long
@@ -240,6 +241,17 @@ class OfTokens:
         return self.a, self.b, self.c
 
 
+class Products(OfTokens):
+    """Uses no token as an index."""
+
+    def __call__(self, x):
+        h = np.zeros((1, 4), dtype=np.float32)
+        for x_t in x:
+            row = x_t[np.newaxis]
+            h = tanh(h @ self.b + (row * row) @ self.c + (row * 0.5) @ self.a)
+        return h
+
+
 @pytest.mark.parametrize(
     "make",
     the_rest_is_long(
@@ -257,6 +269,16 @@ def test_tokens_are_one_hot_rows(make):
     assert_allclose(together(tokens).reshape(wanted.shape), wanted, rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.parametrize("make", [OfTokens, Products], ids=["both", "products"])
+@pytest.mark.parametrize("token", [-5, -1, 5])
+def test_unknown_tokens_are_refused(make, token):
+    network = network_of(make())
+    for batched in (False, True):
+        run, tokens = session(network, tokens=True, batched=batched), np.array([0, token, 4])
+        with pytest.raises(RefusedByRuntime, match="out of data bounds"):
+            run(tokens[np.newaxis] if batched else tokens)
+
+
 @pytest.mark.parametrize("batched", [False, True])
 @pytest.mark.parametrize("entry", [entry for entry in SOME if entry.group != "steps"], ids=str)
 def test_the_reference_of_onnx_gives_the_same(entry, batched):
@@ -268,6 +290,33 @@ def test_the_reference_of_onnx_gives_the_same(entry, batched):
     (found,) = ReferenceEvaluator(model).run(None, {"x": x if batched else x[0]})
     wanted = session(network, batched=batched)(x if batched else x[0])
     assert_allclose(found, wanted, rtol=1e-5, atol=1e-6)
+
+
+class Positions:
+    """Adds a row of a table to each row that it reads; there are so many rows."""
+
+    def __init__(self, rows):
+        rng = np.random.default_rng(0)
+        self.table, self.w = (mg.tensor(rng.normal(size=(n, C)).astype(np.float32)) for n in (rows, C))
+        self.parameters = (self.table, self.w)
+
+    def __call__(self, x):
+        h = np.zeros((1, C), dtype=np.float32)
+        for t, x_t in enumerate(x):
+            h = tanh(x_t[np.newaxis] + self.table[t] + h @ self.w)
+        return h
+
+
+@pytest.mark.parametrize(
+    ("rows", "steps"),
+    [(13, 13), (20, 20), *(pytest.param(*c, marks=pytest.mark.long) for c in ((499, 499), (600, 500)))],
+)
+def test_every_row_of_a_table_of_positions_is_in_the_file(rows, steps):
+    model = Positions(rows)
+    network = network_of(compile(model, dim_input=C, check=False))
+    run, x = session(network), np.random.default_rng(1).normal(size=(steps, C)).astype(np.float32)
+    assert network.most_steps == steps
+    assert_allclose(run(x), model(x), rtol=1e-4, atol=1e-5)
 
 
 def test_after_the_known_steps_of_a_table_there_is_no_number():

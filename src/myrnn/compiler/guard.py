@@ -46,7 +46,7 @@ from myrnn.compiler.recorder import recorded
 from myrnn.compiler.reference import MYGRAD, alike, answer, gradients_kept, without_graph
 from myrnn.compiler.trace import Trace
 from myrnn.compiler.traced_arrays import TracedArray, numbers_of
-from myrnn.errors import CompileError, NotARecurrence
+from myrnn.errors import CompileError, InvalidArgument, NotARecurrence
 from myrnn.flat import steps_of
 from myrnn.models.model import network_of, parameters_of
 from myrnn.sequences import Sequences
@@ -336,15 +336,22 @@ class Guard:
                 self._check(rows.astype(np.float32))
 
     def readable(self, least: int, most: int) -> int:
-        """Return a length that a model with tables reads, as it may have no numbers for more steps, or else `least`."""
-        length = most
-        while self.recurrence.tables and length > least:
-            if self._bytes_for(length) <= machine_memory() // 2:
-                with suppress(CompileError), MYGRAD:
-                    answer(self._model, np.zeros((length, self.recurrence.dim_input), np.float32))
-                    return length
-            length = (least + length) // 2
-        return length
+        """Return the greatest length, up to `most`, that a model with tables reads; it may have no numbers for more."""
+        if not self.recurrence.tables or most <= least or self._can_read(most):
+            return most
+        while most - least > 1:
+            between = (least + most) // 2
+            least, most = (between, most) if self._can_read(between) else (least, between)
+        return least
+
+    def _can_read(self, length: int) -> bool:
+        """Whether the model reads so many steps, and a trace of them fits in memory."""
+        if self._bytes_for(length) > machine_memory() // 2:
+            return False
+        with suppress(CompileError, InvalidArgument), MYGRAD:
+            answer(self._model, np.zeros((length, self.recurrence.dim_input), np.float32))
+            return True
+        return False
 
     def _bytes_for(self, steps: int) -> int:
         """Return about the memory to trace the model on so many steps."""

@@ -37,7 +37,7 @@ class File:
         key = values.dtype.str, values.shape, values.tobytes()
         if key not in self._numbers:
             name = self._numbers[key] = self.name(wanted)
-            self.initializers.append(numpy_helper.from_array(np.ascontiguousarray(values), name))
+            self.initializers.append(numpy_helper.from_array(np.asarray(values, order="C"), name))
         return self._numbers[key]
 
 

@@ -121,6 +121,8 @@ class GraphWriter:
         self._recurrence, self._build, self._file = recurrence, recurrence.build, file
         self._most_steps, self._tokens, self._batched = most_steps, tokens, batched
         self._main = main = Graph(file)
+        if tokens:
+            given = self._checked_tokens(given)
         if batched:
             rows = main.add("Transpose", given, perm=[1, 0] if tokens else [1, 0, 2])
             main.count = main.add("Shape", rows, start=1, end=2)
@@ -128,6 +130,14 @@ class GraphWriter:
             rows = main.add("Unsqueeze", given, main.integers([1]))
         # Leaf -> the name of its rows, (T, N, size), or (T, 1, size) if all sequences share them.
         self._rows: dict[Stepwise, str] = {INPUT: rows}
+
+    def _checked_tokens(self, given: str) -> str:
+        """Return the name of the tokens, none of which may be unknown."""
+        # A Gather refuses indices from the number of symbols up, but counts negative ones from the end.
+        main, count = self._main, self._main.integers(self._recurrence.dim_input)
+        zero, one = main.integers(0), main.integers(1)
+        indices = main.add("Where", main.add("Less", given, zero), count, given)
+        return main.add("Gather", main.add("Range", zero, count, one), indices)
 
     def operators(self, result: str) -> list[NodeProto]:
         """Write everything up to the result, and return the operators."""
