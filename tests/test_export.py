@@ -9,14 +9,15 @@ import numpy as np
 import onnx
 import pytest
 
-from myrnn import RNN, LanguageModel, SequenceClassifier, SequenceForecaster, SequenceRegressor
+from myrnn import RNN, Experiment, LanguageModel, SequenceClassifier, SequenceForecaster, SequenceRegressor, run
 from myrnn.cli import main
 from myrnn.compiler import compile
 from myrnn.data import Differences
 from myrnn.errors import CompileError, InvalidArgument, RunError
-from myrnn.exports import Units, export, identifier, network_of
+from myrnn.exports import FORMATS, Units, export, identifier, network_of
 from myrnn.runs import load_run
 from run_folders import data_run, task_run
+from sweeps_help import LEAKY
 
 pytestmark = pytest.mark.usefixtures("in_python")
 
@@ -50,6 +51,36 @@ def test_a_run_and_its_folder(halves):
         network = network_of(source)
         assert (network.title, network.symbols) == ("RNN on twin-halves", tuple("01234"))
         assert (network.classes, network.predicts_next_input) == (("no match", "match"), False)
+
+
+def test_a_run_of_an_own_class(tmp_path, monkeypatch):
+    """The class has no other attributes than those that a model must have."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "my_cell.py").write_text(LEAKY)
+    trained = run(
+        Experiment("twin-halves:pattern_length_max=2,alphabet_size=4", "my_cell.py:Leaky:dim_recurrent=3")
+        .with_training(iterations=2, engine="mygrad")
+        .with_evaluation(samples=20)
+    )
+    network = network_of(trained)
+    assert (network.title, network.symbols) == ("Leaky on twin-halves", tuple("0123"))
+    for ending in FORMATS:
+        assert b"Leaky" in export(trained, tmp_path / f"net{ending}").read_bytes()
+
+
+def test_halves_of_surrogate_pairs_in_names_are_escaped(tmp_path, monkeypatch):
+    """UTF-8 has no such characters."""
+    half = "\udc80"
+    model = Changing()
+    vars(model)[f"w{half}"] = vars(model).pop("w")
+    monkeypatch.setattr(Changing, "w", property(lambda self: self.parameters[0]), raising=False)
+    compiled = compile(model, dim_input=2, check=False)
+    assert network_of(compiled).names == ("w\\udc80",)
+    for ending in FORMATS:
+        assert b"w\\udc80" in export(compiled, tmp_path / f"net{ending}").read_bytes()
+    labelled = small(SequenceClassifier).fit(["ab", "ba"] * 4, [half, "b"] * 4)
+    for ending in FORMATS:
+        export(labelled, tmp_path / f"labelled{ending}")
 
 
 def test_a_run_on_data(tmp_path):
@@ -118,7 +149,7 @@ def test_weights_that_are_not_finite_are_refused():
 def test_a_file(tmp_path):
     path = export(RNN(4, 3, 2, rng=0), tmp_path / "2 nets.onnx")
     assert path == tmp_path / "2 nets.onnx" and os.listdir(tmp_path) == ["2 nets.onnx"]
-    assert onnx.load(path).graph.name == "_2_nets"
+    assert onnx.load(path).graph.name == "net_2_nets"
     assert onnx.load(path).graph.input[0].name == "x"
     export(RNN(4, 3, 2, rng=0), path, tokens=True, batched=True, name="mine", overwrite=True)
     (given,) = onnx.load(path).graph.input
@@ -139,7 +170,18 @@ def test_a_module_has_either_ending(tmp_path):
 
 @pytest.mark.parametrize(
     ("name", "found"),
-    [("net", "net"), ("my-net 2", "my_net_2"), ("2nets", "_2nets"), ("größe", "gr__e"), ("", "_"), ("class", "class_")],
+    [
+        ("net", "net"),
+        ("my-net 2", "my_net_2"),
+        ("2nets", "net_2nets"),
+        ("größe", "gr__e"),
+        ("_x__", "x"),
+        ("-1", "net_1"),
+        ("", "net"),
+        ("ü", "net"),
+        ("_", "net"),
+        ("class", "net_class"),
+    ],
 )
 def test_names_become_identifiers(name, found):
     assert identifier(name) == found
@@ -157,6 +199,17 @@ def test_names_become_identifiers(name, found):
         ({"path": "net.js", "name": "net"}, InvalidArgument, "name is for .onnx, .c files, not for .js"),
         ({"path": "net.mjs", "name": ""}, InvalidArgument, "name is for .onnx, .c files, not for .mjs"),
         ({"path": "net.html", "name": "net"}, InvalidArgument, "name is for .onnx, .c files, not for .html"),
+        ({"path": None}, InvalidArgument, "path must be a path, not None"),
+        ({"path": 5}, InvalidArgument, "path must be a path, not 5"),
+        ({"path": b"net.c"}, InvalidArgument, "path must be a path, not b'net.c'"),
+        ({"path": "a\0.c"}, InvalidArgument, r"path must be a path without null characters, not 'a\x00.c'"),
+        ({"path": "n" * 300 + ".c"}, RunError, ".c: File name too long"),
+        ({"name": 5}, InvalidArgument, "name must be text, not 5"),
+        ({"name": b"x"}, InvalidArgument, "name must be text, not b'x'"),
+        ({"overwrite": "no"}, InvalidArgument, "overwrite must be True or False, not 'no'"),
+        ({"training": "no"}, InvalidArgument, "training must be True or False, not 'no'"),
+        ({"tokens": "yes"}, InvalidArgument, "tokens must be True or False, not 'yes'"),
+        ({"batched": 1}, InvalidArgument, "batched must be True or False, not 1"),
         ({"source": 3}, InvalidArgument, "source must be a model with `parameters`, a run or its folder, or a fitted"),
         ({"source": SequenceClassifier()}, ValueError, "not fitted yet"),
         ({"source": "nowhere"}, RunError, "there is no run folder nowhere"),

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import difflib
 import operator
+import os
 import re
 from collections.abc import Collection, Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -99,6 +101,22 @@ def broken_bound(
     if below is not None and number >= below:
         return f"below {below}"
     return None
+
+
+def flag(name: str, value: Any) -> bool:
+    """Return `value` as a bool, or raise InvalidArgument: other values are no truth values here."""
+    if not isinstance(value, bool | np.bool_):
+        raise InvalidArgument(f"{name} must be True or False, not {shown(value)}")
+    return bool(value)
+
+
+def path(name: str, value: Any) -> Path:
+    """Return `value` as a Path, or raise InvalidArgument."""
+    if not isinstance(value, str | os.PathLike) or not isinstance(text := os.fspath(value), str):
+        raise InvalidArgument(f"{name} must be a path, not {shown(value)}")
+    if "\0" in text:
+        raise InvalidArgument(f"{name} must be a path without null characters, not {shown(text)}")
+    return Path(text)
 
 
 def one_of(name: str, value: Any, choices: Collection[str]) -> str:

@@ -110,16 +110,15 @@ class Sequences(Flat):
         weights: ArrayLike | None = None,
         parts: Iterable[TargetPart] = (),
     ) -> None:
-        if not isinstance(per_step, bool | np.bool_):
-            raise InvalidArgument(f"per_step must be True or False, not {_checks.shown(per_step)}")
+        has_steps = _checks.flag("per_step", per_step)
         checked_values, dim = _checked_values("values", values, dim_input)
         starts = checked_offsets(offsets, len(checked_values))
         counts = {"sequence": len(starts) - 1, "step": len(checked_values)}
-        each = "step" if per_step else "sequence"
+        each = "step" if has_steps else "sequence"
         rows = checked_targets(targets, counts, each)
         given = None if weights is None else checked_weights(weights, counts, each)
         arrays = {"values": checked_values, "offsets": starts, "targets": rows, "weights": given}
-        self._take(arrays, dim, bool(per_step), checked_parts(parts, rows))
+        self._take(arrays, dim, has_steps, checked_parts(parts, rows))
 
     def _take(
         self, arrays: Mapping[str, NDArray[Any] | None], dim_input: int, per_step: bool, parts: tuple[TargetPart, ...]

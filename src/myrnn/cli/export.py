@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -35,7 +36,7 @@ def export(
     model: OwnClass = None,
 ) -> None:
     """Write a network as a file that other programs read."""
-    if file.exists() and not force:
+    if os.path.exists(file) and not force:
         raise InvalidArgument(f"{file} exists: --force replaces it")
     written = exports.export(
         load(run, model), file, tokens=tokens, batched=batched, training=training, name=name, overwrite=force

@@ -76,7 +76,7 @@ def export(
         Whether the file can continue training.
     name : str, optional
         The name of the graph of an ``.onnx`` file, or what all names of a ``.c`` file begin with; by default the name
-        of the file. Characters that are not allowed in a name become ``_``.
+        of the file. Characters that are not allowed in a name become ``_``, and none are at its ends.
     overwrite : bool
         Whether to replace an existing file.
 
@@ -88,8 +88,8 @@ def export(
     Raises
     ------
     InvalidArgument
-        When the ending is not one of a format, the format has no such option, the file exists, the folder does not, or
-        a weight is not finite.
+        When an argument is of another type, the ending is not one of a format, the format has no such option, the file
+        exists, the folder does not, or a weight is not finite.
     CompileError
         When the model does not compile, or computes something else by now.
     RunError
@@ -105,27 +105,32 @@ def export(
     ...     path.name, path.stat().st_size > 1000
     ('net.onnx', True)
     """
-    target = Path(path)
+    target = _checks.path("path", path)
+    if name is not None and not isinstance(name, str):
+        raise InvalidArgument(f"name must be text, not {_checks.shown(name)}")
+    reads = None if tokens is None else _checks.flag("tokens", tokens)
+    flags = {"batched": _checks.flag("batched", batched), "training": _checks.flag("training", training)}
+    replaces = _checks.flag("overwrite", overwrite)
     form = FORMATS.get(target.suffix.lower())
     if form is None:
         raise InvalidArgument(
             f"the name of the file must end in one of {', '.join(FORMATS)}, not be {_checks.shown(target.name)}"
         )
-    for option, given in (("tokens", tokens), ("batched", batched), ("training", training), ("name", name)):
+    for option, given in {"tokens": reads, **flags, "name": name}.items():
         if given not in (None, False) and option not in form.options:
             others = ", ".join(ending for ending, other in FORMATS.items() if option in other.options)
             raise InvalidArgument(f"{option} is for {others or 'no'} files, not for {target.suffix}")
-    if not target.parent.is_dir():
+    if not os.path.isdir(target.parent):
         raise InvalidArgument(f"{target} must lie in a folder that exists, but {target.parent} does not")
-    if target.exists() and not overwrite:
+    if os.path.exists(target) and not replaces:
         raise InvalidArgument(f"{target} exists: overwrite=True replaces it")
     network = network_of(source)
-    if tokens and network.inputs is not None:
+    if reads and network.inputs is not None:
         raise InvalidArgument("tokens=True is for networks that read symbols, but this one reads numbers")
-    reads_tokens = network.symbols is not None if tokens is None else tokens
-    options = Options(identifier(name or target.stem), reads_tokens, batched, training)
+    reads = network.symbols is not None if reads is None else reads
+    options = Options(identifier(name or target.stem), reads, **flags)
     content: bytes | str = _module(form, target.suffix).written(network, options)
-    made = content.encode("utf-8") if isinstance(content, str) else content
+    made = content.encode("utf-8", "backslashreplace") if isinstance(content, str) else content
     with refused(f"cannot write {target}"):
         place_file(target, lambda unfinished: unfinished.write_bytes(made))
     return target
@@ -139,8 +144,8 @@ def _module(form: Format, ending: str) -> Any:
 
 
 def identifier(name: str) -> str:
-    """Return a name that is an identifier in every language: other characters become ``_``."""
-    plain = re.sub(r"\W", "_", name, flags=re.ASCII)
-    if plain in C.reserved | JAVASCRIPT.reserved:
-        return f"{plain}_"
-    return f"_{plain}" if not plain or plain[0].isdigit() else plain
+    """Return a name that is an identifier in every language: other characters become ``_``, but not at its ends."""
+    plain = re.sub(r"\W", "_", name, flags=re.ASCII).strip("_")
+    if not plain:
+        return "net"
+    return f"net_{plain}" if plain[0].isdigit() or plain in C.reserved | JAVASCRIPT.reserved else plain

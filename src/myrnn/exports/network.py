@@ -87,7 +87,7 @@ class TrainedNetwork:
     @property
     def equations(self) -> str:
         """The recurrence as equations."""
-        return str(self.compiled)
+        return str(self.compiled).encode("utf-8", "backslashreplace").decode()
 
     @property
     def per_step(self) -> bool:
@@ -147,7 +147,8 @@ def _network(title: str, compiled: CompiledModel, **known: Any) -> TrainedNetwor
     if compiled.recurrence.tables:
         known["most_steps"] = guard.readable(compiled.max_length, max(compiled.max_length, guard.traced))
         guard.know(known["most_steps"])
-    return TrainedNetwork(_checks.printable(title), compiled, weights, names, **known)
+    shown = tuple(map(_checks.printable, names))
+    return TrainedNetwork(_checks.printable(title), compiled, weights, shown, **known)
 
 
 def _of_run(run: Run) -> TrainedNetwork:
@@ -162,7 +163,7 @@ def _of_run(run: Run) -> TrainedNetwork:
     }
     if reader.is_symbols:
         names = reader.symbol_names
-        known["symbols"] = tuple(map(str, range(run.recognizer.dim_input))) if names is None else tuple(names)
+        known["symbols"] = tuple(map(str, range(run.compiled.dim_input))) if names is None else tuple(names)
     if isinstance(reader, DataReader):
         known |= _scales_of(reader)
     return _network(f"{_name_of(run.model)}{where}", run.compiled, **known)
