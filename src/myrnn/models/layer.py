@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
@@ -67,7 +67,12 @@ class Layer:
     @property
     def parameters(self) -> tuple[Tensor, ...]:
         """All parameters of the layer, in the order in which they were made."""
-        return tuple(_tensors(vars(self).values()))
+        return tuple(_tensors(value for name, value in vars(self).items() if name in self._own))
+
+    @property
+    def _own(self) -> Collection[str]:
+        """The names of the attributes whose parameters are the layer's: all of them."""
+        return vars(self).keys()
 
     def _zeros(self, *shape: int) -> NDArray[np.float32]:
         """Return zeros of a shape, by default (1, D)."""
@@ -116,6 +121,12 @@ class OneLayer(Layer):
         if recurrent_init is not None:
             self.recurrent_init = recurrent_init
             begin_recurrent([self], recurrent_init, rng)
+        self._made = tuple(vars(self))
+
+    @property
+    def _own(self) -> Collection[str]:
+        """The names of the attributes that the constructor made: a subclass lists its own parameters itself."""
+        return self._made
 
     def __repr__(self) -> str:
         """Return the call that makes such a model."""
