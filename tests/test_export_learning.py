@@ -156,9 +156,7 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize(
-    "case", the_rest_is_long(CASES, "LSTM a class adam tokens", "every step several classes at once sgd features")
-)
+@pytest.mark.parametrize("case", the_rest_is_long(CASES, "LSTM a class adam tokens"))
 def test_weights_are_those_of_native_training(case, tmp_path):
     name, what, optimizer, tokens = CASES[case]
     model, (kind, rate) = MODELS[name](), OPTIMIZERS[optimizer]
