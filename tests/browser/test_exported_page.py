@@ -23,6 +23,7 @@ from myrnn import (
 HERE = Path(__file__).parent
 FEW = {"max_epochs": 2, "random_state": 0}
 HOSTILE = ("</script><b>", "<!--<script>", "&amp;")
+SPACES = ("New York", "New␣York", "a\nb", "tab\t", " ", "  ", "\u2028", "\r", "\x01", "\u200b", "York")
 WAVE = 20 + 5 * np.sin(np.arange(200) / 4) + np.random.default_rng(0).normal(size=200)
 
 
@@ -85,8 +86,14 @@ def hostile(tmp):
     )
 
 
+def spaces(tmp):
+    X = sequences_of(SPACES, 60)
+    return SequenceClassifier("rnn", dim_recurrent=6, **FEW).fit(X, ["yes" if SPACES[0] in x else "no" for x in X])
+
+
 KINDS = {
-    make.__name__: make for make in (classes, labels, tags, both_ways, words, text, numbers, features, series, hostile)
+    make.__name__: make
+    for make in (classes, labels, tags, both_ways, words, text, numbers, features, series, hostile, spaces)
 }
 
 
@@ -214,6 +221,24 @@ def test_several_states_can_be_chosen(opened):
     assert page.texts("#steps thead th")[-1] == f"state {options[1].split()[0]}"
 
 
+def test_every_key_adds_its_own_symbol(opened):
+    source, page = opened("spaces")
+    run = source.run_
+    keys = page.driver.find_elements(By.CSS_SELECTOR, "#symbols button")
+    shown = [key.text for key in keys]
+    assert len(set(shown)) == len(SPACES) and all(shown) and "New␣York" in shown
+    for count in (1, 2):
+        page.click("clear")
+        for key in keys * count:
+            key.click()
+        tokens = [*range(1, len(SPACES) + 1)] * count
+        read = Sequences(tokens, [0, len(tokens)], [0], len(SPACES) + 1)
+        np.testing.assert_allclose(page.logits, last_outputs(run, read), rtol=1e-4, atol=1e-4)
+        assert not page.find("sequence-told").is_displayed()
+    page.click("back")
+    assert len(page.texts("#steps tbody tr")) == 2 * len(SPACES) - 1
+
+
 def test_unknown_symbols_are_named(opened):
     _, page = opened("classes")
     page.type("12x")
@@ -276,6 +301,21 @@ def test_a_drawn_series_is_continued(opened):
     assert 40 < len(drawn) < 100
     assert len(page.ahead) == 30
     np.testing.assert_allclose(np.ravel(page.ahead), myrnn.forecast(source, drawn, 30, paths=0).mean, rtol=1e-2)
+
+
+@pytest.mark.filterwarnings("ignore:.* outside of the differences")
+def test_the_first_series_is_like_those_that_it_learned(opened):
+    """A series of differences is not known; its differences are those of the wave."""
+    source, page = opened("series")
+    rows = np.array(list(map(float, page.find("numbers").get_attribute("value").split())))
+    run = source.run_
+    lags = run.reader.targets.differences.earlier
+    changes = rows.copy()
+    for lag, factor in lags:
+        changes[lag:] -= factor * rows[:-lag]
+    units = run.reader.encoder
+    z = (changes[26:] - units.mean[0]) / units.scale[0]
+    assert len(rows) == 100 and 1 < z.max() < 1.4 and -1.4 < z.min() < -1
 
 
 @pytest.mark.parametrize("kind", ["classes", "text", "numbers", "series", "hostile"])

@@ -3,12 +3,32 @@
 // The most steps of what is typed that are read; a network may read less.
 export const MOST_TYPED = 2000;
 
+const SIGNS = {" ": "␣", "\n": "↵", "\r": "␍", "\t": "⇥"};
+
+const signs = text => Array.from(text, one => SIGNS[one] || `\\u{${one.codePointAt(0).toString(16)}}`).join("");
+
+// A symbol as it is shown: there are signs for what nobody sees, except for spaces between other characters.
+export const visible = name => (name || '""').replace(/^[\p{C}\s]+$|[^\S ]|\p{Cc}/gu, signs);
+
+// How symbols are typed, each in its own way: a space between words would separate the parts of one, too, and a field
+// has no carriage return.
+export function typedForms({symbols, separator}) {
+  const isPlain = name => separator === "" ? name !== "\r" : /^\S+$/.test(name), taken = new Set(symbols.filter(isPlain));
+  return symbols.map(name => {
+    if (isPlain(name)) return name;
+    let form = visible(name).replace(/\s/g, signs);
+    while (taken.has(form)) form += "'";
+    taken.add(form);
+    return form;
+  });
+}
+
 // The tokens of a text, and what is wrong with it. Characters stand alone, words have spaces between them.
 export function tokensOf(data, text) {
-  const {symbols, separator, unknownToken, startToken, mostTyped} = data, parts = separator === "" ? [...text] : text.split(/\s+/).filter(Boolean);
+  const {typed, separator, unknownToken, startToken, mostTyped} = data, parts = separator === "" ? [...text] : text.split(/\s+/).filter(Boolean);
   const strange = new Set(), tokens = [];
   for (const part of parts) {
-    const place = symbols.indexOf(part), same = place >= 0 ? place : symbols.indexOf(part.normalize("NFKC"));
+    const place = typed.indexOf(part), same = place >= 0 ? place : typed.indexOf(part.normalize("NFKC"));
     if (same >= 0 && same !== unknownToken) tokens.push(same);
     else if (/^\s$/.test(part) && unknownToken === null) continue;
     else {
@@ -22,6 +42,9 @@ export function tokensOf(data, text) {
   if (all.length > mostTyped) problems.push(`Only the first ${mostTyped} steps are read.`);
   return {inputs: all.slice(0, mostTyped), problem: problems.join(" ")};
 }
+
+// The text that is typed for tokens.
+export const typedText = (data, tokens) => tokens.map(token => data.typed[token]).join(data.separator);
 
 export const written = (data, tokens) => tokens.map(token => data.symbols[token]).join(data.separator);
 

@@ -1,13 +1,10 @@
 // What the outputs of the network mean, in words and as bars.
 import {byId, make, percent, short} from "./dom.js";
+import {visible} from "./given.js";
 import {sigmoid, softmax} from "./reading.js";
 
 // The most bars, and the classes that have a colour each.
 const MOST_BARS = 12, COLOURED = 5;
-const VISIBLE = {" ": "␣", "\n": "↵", "\t": "⇥"};
-
-// A symbol as it is shown: white space has a visible sign.
-export const visible = name => VISIBLE[name] || name;
 
 const hueOf = (place, count) => `hue${count === 2 ? 1 - place : count <= COLOURED ? place : 0}`;
 const isLost = logits => !logits.every(Number.isFinite);

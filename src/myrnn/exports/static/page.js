@@ -1,7 +1,7 @@
 // The page of one network: what a person gives, what the network says, and what is known of it.
 import {Chart} from "./chart.js";
 import {byId, say, showLines} from "./dom.js";
-import {MOST_TYPED} from "./given.js";
+import {MOST_TYPED, typedForms} from "./given.js";
 import {drawLengths} from "./lengths.js";
 import {meaningOf, showBars, verdict} from "./meaning.js";
 import {Reading} from "./reading.js";
@@ -14,6 +14,7 @@ import {Writing, ownText} from "./writing.js";
 const data = JSON.parse(byId("data").textContent);
 data.mostSteps = network.info.mostSteps ?? Infinity;
 data.mostTyped = Math.min(MOST_TYPED, data.mostSteps);
+if (data.symbols) data.typed = typedForms(data);
 startTheme();
 showLines(byId("equations"), data.equations);
 byId("graph").hidden = !byId("graph").children.length;

@@ -1,7 +1,6 @@
 // The field, the buttons and the examples with which a person gives a sequence of symbols, or of rows of numbers.
 import {byId, make} from "./dom.js";
-import {rowsOf, standardized, tokensOf, written} from "./given.js";
-import {visible} from "./meaning.js";
+import {rowsOf, standardized, tokensOf, typedText, visible} from "./given.js";
 
 // More symbols have smaller buttons, have them folded away, or have none.
 const MANY = 14, FOLDED = 40, MOST_BUTTONS = 400;
@@ -23,7 +22,7 @@ export class SequenceInput {
   }
 
   startSymbols() {
-    const {symbols, unknownToken, startToken} = this.data, known = symbols.map((_, token) => token).filter(token => token !== unknownToken && token !== startToken);
+    const {symbols, typed, unknownToken, startToken} = this.data, known = symbols.map((_, token) => token).filter(token => token !== unknownToken && token !== startToken);
     byId("symbols-told").textContent = known.length > FOLDED ? "Type it. The answer changes with each symbol." : "Type it, or press the symbols. The answer changes with each.";
     this.field.inputMode = known.every(token => /^[0-9]$/.test(symbols[token])) ? "numeric" : "text";
     byId("symbols").hidden = known.length > MOST_BUTTONS;
@@ -34,7 +33,7 @@ export class SequenceInput {
       byId("symbols-fold").querySelector("summary").textContent = `Its ${known.length} symbols`;
       byId("symbols-fold").append(byId("symbols"));
     }
-    byId("symbols").replaceChildren(...known.map(token => make("button", {type: "button", onclick: () => this.append(token)}, visible(symbols[token]))));
+    byId("symbols").replaceChildren(...known.map(token => make("button", {type: "button", onclick: () => this.append(token)}, visible(typed[token]))));
   }
 
   startRows() {
@@ -46,7 +45,7 @@ export class SequenceInput {
   }
 
   textOf(x) {
-    return this.data.read === "symbols" ? written(this.data, x.filter(token => token !== this.data.startToken)) : x.map(row => row.join(" ")).join("\n");
+    return this.data.read === "symbols" ? typedText(this.data, x.filter(token => token !== this.data.startToken)) : x.map(row => row.join(" ")).join("\n");
   }
 
   showExamples() {
@@ -61,12 +60,12 @@ export class SequenceInput {
   begin(own) {
     const {data} = this;
     if (this.examples.length) return this.set(this.examples[0].text);
-    if (own) return this.set(written(data, own).trimStart());
+    if (own) return this.set(typedText(data, own).trimStart());
     if (data.read === "rows") {
       const {mean, scale} = data.inputs, rows = Array.from({length: FIRST}, (_, t) => mean.map((value, i) => Number((value + scale[i] * Math.sin(2 * t + i)).toPrecision(3))));
       return this.set(this.textOf(rows));
     }
-    const known = data.symbols.filter((_, token) => token !== data.unknownToken && token !== data.startToken), plain = known.filter(name => /^[\p{L}\p{N}]+$/u.test(name));
+    const known = data.typed.filter((_, token) => token !== data.unknownToken && token !== data.startToken), plain = known.filter(name => /^[\p{L}\p{N}]+$/u.test(name));
     const some = plain.length ? plain : known;
     return this.set(Array.from({length: FIRST}, (_, i) => some[(i * 7 + 3) % some.length]).join(data.separator));
   }
@@ -77,8 +76,8 @@ export class SequenceInput {
   }
 
   append(token) {
-    const {separator, symbols} = this.data, text = this.field.value;
-    this.set(text + (text && !/\s$/.test(text) ? separator : "") + symbols[token]);
+    const {separator, typed} = this.data, text = this.field.value;
+    this.set(text + (text && !/\s$/.test(text) ? separator : "") + typed[token]);
   }
 
   takeBack() {

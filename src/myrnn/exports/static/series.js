@@ -15,10 +15,17 @@ const LINES = 5;
 // A continuation is shown as an example if its range is between these, in deviations of the series.
 const LIVELY = [0.5, 10];
 
-const wave = (mean, scale) => Array.from({length: SLOTS}, (_, t) => mean.map((value, i) => Number((value + 1.2 * scale[i] * Math.sin(t / 3.2)).toPrecision(4))));
+const wave = ({mean, scale}) => Array.from({length: SLOTS}, (_, t) => mean.map((value, i) => Number((value + 1.2 * scale[i] * Math.sin(t / 3.2)).toPrecision(4))));
 
-// The sum of the rows before step `t` that a difference is added to; 0 without differences.
-const before = (earlier, rows, t) => rows[0].map((_, i) => earlier.reduce((sum, [lag, factor]) => sum + factor * rows[t - lag][i], 0));
+// The sum of the rows before step `t` that a difference is added to; 0 without differences. There is 0 before the first row.
+const before = (earlier, rows, t) => rows[0].map((_, i) => earlier.reduce((sum, [lag, factor]) => sum + factor * (rows[t - lag]?.[i] ?? 0), 0));
+
+// The series whose differences are a wave.
+function summed(earlier, changes) {
+  const rows = [changes[0]];
+  for (let t = 1; t < changes.length; t++) rows.push(before(earlier, rows, t).map((value, i) => Number((value + changes[t][i]).toPrecision(5))));
+  return rows;
+}
 
 // The next `horizon` rows, and the states after each row that was read; the first rows have no difference to read.
 export function continued(data, network, known, horizon) {
@@ -63,16 +70,18 @@ export class Series {
     byId("series-legend").replaceChildren(...names.map(key), make("span", {class: "nobreak"}, make("i", {class: "stroke ahead"}), "what the network expects"));
   }
 
-  // The end of a known series; otherwise the continuation of a wave, if that is a series like those that
-  // it has learned, or the wave.
+  // The end of a known series; otherwise a series whose differences are a wave. Without differences this is the
+  // continuation of a wave, if that is a series like those that it has learned, or the wave.
   example() {
+    const {series, inputs} = this.data;
     if (this.data.examples.length) return this.data.examples[0].x;
-    const {mean, scale} = this.data.inputs, {ahead} = continued(this.data, this.network, wave(mean, scale), 3 * SLOTS), own = ahead.slice(-SLOTS);
+    if (series.skipped) return summed(series.earlier, wave(inputs));
+    const {mean, scale} = inputs, {ahead} = continued(this.data, this.network, wave(inputs), 3 * SLOTS), own = ahead.slice(-SLOTS);
     const isLively = own.length && mean.every((_, i) => {
       const values = own.map(row => row[i]), range = (Math.max(...values) - Math.min(...values)) / scale[i];
       return range > LIVELY[0] && range < LIVELY[1];
     });
-    return isLively ? own.map(row => row.map(value => Number(value.toPrecision(5)))) : wave(mean, scale);
+    return isLively ? own.map(row => row.map(value => Number(value.toPrecision(5)))) : wave(inputs);
   }
 
   set(rows) {
