@@ -592,3 +592,17 @@ def test_the_repr_of_a_model_is_its_call():
         "dense(4, 2)",
         "dense(3, 4, bias=False)",
     ]
+
+
+@pytest.mark.parametrize("kind", [MLSTM, SLSTM])
+@pytest.mark.parametrize(("gate_i", "gate_f"), [(-120, -200), (120, 200), (-120, 200), (120, -200)])
+def test_gates_that_are_nearly_closed_or_open_have_finite_gradients(kind, gate_i, gate_f):
+    model, x = kind(3, 4, 2, rng=0), np.random.default_rng(0).normal(size=(5, 3)).astype(np.float32)
+    model.fc_x2i.bias.data[...] = gate_i
+    model.fc_x2f.bias.data[...] = gate_f
+    logits = model(x)
+    # MyGrad's logaddexp divides by an infinity.
+    with np.errstate(over="ignore"):
+        logits.sum().backward()
+    assert np.isfinite(logits.data).all()
+    assert all(p.grad is None or np.isfinite(p.grad).all() for p in model.parameters)

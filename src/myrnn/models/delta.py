@@ -206,13 +206,16 @@ class DeltaProduct(OneLayer, DeltaProductLayer):
     gated : bool
         Whether the state decays, and the output has a gate.
     rng
-        Draws the weights, Glorot normal. For the decay, ``exp(rate)`` is uniform between 0 and 16, and the bias b_a
-        lets softplus begin between 0.001 and 0.1, as in Mamba-2. None uses NumPy's global generator.
+        Draws the weights, Glorot normal. For the decay, ``exp(rate)`` is uniform between 0.001 and 16, and the bias b_a
+        lets softplus begin between 0.001 and 0.1, as in the authors' code of gated DeltaNet. None uses NumPy's global
+        generator.
 
-    References ---------- Siems, Carstensen, Zela, Hutter, Pontil and Grazzi, "DeltaProduct: improving state-tracking in
-    linear RNNs via Householder products", arXiv 2502.10297, 2025; Grazzi, Siems, Zela, Franke, Hutter and Pontil,
-    "Unlocking state-tracking in linear RNNs through negative eigenvalues", arXiv 2411.12537, 2024; Yang, Wang, Zhang,
-    Shen and Kim, "Parallelizing linear transformers with the delta rule over sequence length", arXiv 2406.06484, 2024
+    References
+    ----------
+    Siems, Carstensen, Zela, Hutter, Pontil and Grazzi, "DeltaProduct: improving state-tracking in linear RNNs via
+    Householder products", arXiv 2502.10297, 2025; Grazzi, Siems, Zela, Franke, Hutter and Pontil, "Unlocking
+    state-tracking in linear RNNs through negative eigenvalues", arXiv 2411.12537, 2024; Yang, Wang, Zhang, Shen and
+    Kim, "Parallelizing linear transformers with the delta rule over sequence length", arXiv 2406.06484, 2024
     (DeltaNet).
 
     Examples
@@ -327,9 +330,10 @@ class RWKV7(OneLayer, RWKV7Layer):
     heads : int
         The number of heads, which must divide D.
     rng
-        Draws the weights. They begin as those of a first layer in the code of the authors: W_xw, W_xa and W_xg as
-        zeros, W_ww, W_aa and W_gg, of rank D / 2 or 32, orthogonal and small, the biases and mixes by fixed formulas.
-        None uses NumPy's global generator.
+        Draws the weights. They begin as those of a first layer in the code of the authors: W_xr, W_xk and W_xv uniform
+        within 0.5, 0.05 and 0.5, each divided by the root of C, W_xw, W_xa and W_xg as zeros, W_ww, W_aa and W_gg, of
+        rank D / 2 or 32, orthogonal and small, the biases and mixes by fixed formulas. None uses NumPy's global
+        generator.
 
     References
     ----------

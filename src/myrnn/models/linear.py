@@ -231,7 +231,8 @@ class Mamba(OneLayer, MambaLayer):
         W; with 1 there is no convolution, and no silu after it: ``u_t = x_t W_xu``.
     rng
         Draws the weights: ``exp(a)`` begins as 1, 2, ..., N and the skip as 1; the bias of the step lets it begin
-        between 0.001 and 0.1, and the other matrices are Glorot normal. None uses NumPy's global generator.
+        between 0.001 and 0.1; the matrix from rank r to the step is uniform within 1 / sqrt(r), and the convolution
+        within 1 / sqrt(W). The other matrices are Glorot normal. None uses NumPy's global generator.
 
     References
     ----------

@@ -82,7 +82,8 @@ class MLSTMLayer(Layer):
         v = self.fc_x2v(x_t).reshape(heads, 1, size)
         log_i = self.fc_x2i(x_t).reshape(heads, 1, 1)
         log_f = m - softplus(-self.fc_x2f(x_t)).reshape(heads, 1, 1)
-        m = maximum(log_f, log_i)
+        # Not below 0: exp(-m) would be infinite in the output, and its gradient NaN.
+        m = maximum(maximum(log_f, log_i), np.float32(0))
         i, f = exp(log_i - m), exp(log_f - m)
         C = f * C + (i * k) * v
         n = f * n + i * k
@@ -167,7 +168,7 @@ class MLSTM(OneLayer, MLSTMLayer):
         h_t = o_t * (q_t C_t) / max(|q_t n_t^T|, 1)            the output
 
     and ``y = h_{T-1} W_hy + b_y``. So that no gate overflows, C and n are kept divided by ``exp(m_t)``, where ``m_t =
-    max(log f_t + m_{t-1}, log i_t)``; h does not depend on m. The matrix C is the transposed one of the paper, whose
+    max(log f_t + m_{t-1}, log i_t, 0)``; h does not depend on m. The matrix C is the transposed one of the paper, whose
     vectors are columns. The paper's blocks around the cell (convolution, normalization, projections) are left out.
 
     Parameters
