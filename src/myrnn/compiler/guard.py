@@ -25,7 +25,7 @@ the compiler is wrong                                  native losses and gradien
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from types import MappingProxyType
 from typing import Any
@@ -329,20 +329,14 @@ class Guard:
                 f"{there / 1e9:.1f} GB may be used: make sequences shorter"
             )
         # Each new length takes long, so that there should be few.
-        length = self.readable(steps, max(wanted, 2 * self._known_steps))
-        if length > self._known_steps:
-            rows = np.random.default_rng(length).normal(size=(length, self.recurrence.dim_input))
-            with MYGRAD:
-                self._check(rows.astype(np.float32))
+        self._learn_rows(self.readable(steps, max(wanted, 2 * self._known_steps)))
 
     def readable(self, least: int, most: int) -> int:
         """Return the greatest length, up to `most`, that a model with tables reads; it may have no numbers for more."""
-        if not self.recurrence.tables or most <= least or self._can_read(most):
+        if not self.recurrence.tables or most <= least:
             return most
-        while most - least > 1:
-            between = (least + most) // 2
-            least, most = (between, most) if self._can_read(between) else (least, between)
-        return least
+        # A trace takes longer than a run, but shows whether the model goes on as before, too.
+        return _greatest(least, _greatest(least, most, self._can_read), self._goes_on)
 
     def _can_read(self, length: int) -> bool:
         """Whether the model reads so many steps, and a trace of them fits in memory."""
@@ -352,6 +346,23 @@ class Guard:
             answer(self._model, np.zeros((length, self.recurrence.dim_input), np.float32))
             return True
         return False
+
+    def _goes_on(self, length: int) -> bool:
+        """Whether the model computes the recurrence on so many steps; the numbers of its tables are known then."""
+        looks = self.looks
+        try:
+            self._learn_rows(length)
+        except (CompileError, InvalidArgument):
+            self.looks = looks
+            return False
+        return True
+
+    def _learn_rows(self, length: int) -> None:
+        """Read the numbers of tables off a run of so many steps, if they are not known."""
+        if length > self._known_steps:
+            rows = np.random.default_rng(length).normal(size=(length, self.recurrence.dim_input))
+            with MYGRAD:
+                self._check(rows.astype(np.float32))
 
     def _bytes_for(self, steps: int) -> int:
         """Return about the memory to trace the model on so many steps."""
@@ -396,6 +407,16 @@ class Guard:
     def _logits(self, x: NDArray[np.float32]) -> NDArray[np.float32]:
         """Run the recurrence on a sequence in NumPy, step by step."""
         return run_in_numpy(self.recurrence, [p.data.reshape(-1) for p in self._parameters], x).ravel()
+
+
+def _greatest(least: int, most: int, works: Callable[[int], bool]) -> int:
+    """Return the greatest number that works, if all below it do: `most`, or one from `least` on, which does."""
+    if most <= least or works(most):
+        return most
+    while most - least > 1:
+        between = (least + most) // 2
+        least, most = (between, most) if works(between) else (least, between)
+    return least
 
 
 def _computed(record: Record) -> Work:
