@@ -149,16 +149,7 @@ class Form:
     def _lies_apart(self, place: Place, over: Over) -> bool:
         """Whether the rows of a batch are not contiguous: sequences of other lengths begin at other steps."""
         moment = over if place.row is RowOf.NOW else place.row
-        return (
-            self.is_batch
-            and moment is Over.START
-            and place.buffer.rows
-            in (
-                Rows.STEPS,
-                Rows.STATES,
-                Rows.TURNS,
-            )
-        )
+        return self.is_batch and moment is Over.START and place.buffer.rows in _OF_STEPS
 
     def _matrix(self, place: Place) -> Matrix:
         """Return the address of a matrix of which all rows are read together."""

@@ -1,7 +1,7 @@
 """From instructions to the text of a program: one file for each language.
 
 `numba` writes the programs that train here. `curly` writes compact programs (see `portable`) in the syntax that `c` and
-`javascript` share, with `arrays`, the memory of their functions. `elementwise` has what all do in element-wise loops.
+`javascript` share, with `arrays`, the memory of their functions. `writer` and `elementwise` have what all do.
 
 Everything that a renderer writes is a value of `instructions`: it derives no strides or bounds. The code of an
 operation is a column of the table in `ops`; the functions in it are those of a runtime that each language has.

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,29 +18,25 @@ from myrnn.compiler.forms import CARRIED, FEATURES, LABEL, LABELS, NAMES, TARGET
 from myrnn.compiler.graph import Node, inputs_first
 from myrnn.compiler.instructions import (
     AddLoss,
-    Apply,
     Argument,
-    Call,
     ClearGradients,
     Comment,
     Conditional,
     CrossEntropy,
     Define,
-    Dots,
     Elementwise,
-    Fill,
     For,
     If,
     Instruction,
     Phase,
-    Product,
     Schedule,
     StopUnlessLearning,
     Write,
 )
-from myrnn.compiler.ops import OPERATIONS, indices_of
+from myrnn.compiler.ops import indices_of
 from myrnn.compiler.printer import atom
 from myrnn.compiler.render.elementwise import computed
+from myrnn.compiler.render.writer import InstructionWriter
 from myrnn.errors import CompileError
 
 
@@ -89,14 +84,15 @@ class Text:
         return {name: indices_of(data).tolist() for data, name in self.tables.items()}
 
 
-class CodeWriter:
+class CodeWriter(InstructionWriter):
     """Writes phases of a program, given the arrays of its buffers and of its arguments."""
 
+    _opening, _closing = " {", "}"
+
     def __init__(self, text: Text, schedule: Schedule, arrays: Mapping[Buffer, str]) -> None:
+        super().__init__(depth=0)
         self._text, self._syntax, self._arrays = text, text.syntax, arrays
         self._printer, self._size = schedule.plan.printer, schedule.plan.parameters.size
-        self.lines: list[str] = []
-        self._depth = 0
         # No variable of a loop is called like an array.
         self._used = {*text.names.used, *arrays.values()}
 
@@ -107,21 +103,6 @@ class CodeWriter:
                 self._write(f"/* {in_comment(phase.title)} */")
             self._body(phase.body)
         return self.lines
-
-    def _write(self, *lines: str) -> None:
-        self.lines += ["    " * self._depth + line for line in lines]
-
-    @contextmanager
-    def _block(self, head: str) -> Iterator[None]:
-        self._write(f"{head} {{" if head else "{")
-        self._depth += 1
-        yield
-        self._depth -= 1
-        self._write("}")
-
-    def _body(self, body: Iterable[Instruction]) -> None:
-        for instruction in body:
-            self._instruction(instruction)
 
     def _instruction(self, instruction: Instruction) -> None:
         match instruction:
@@ -143,20 +124,6 @@ class CodeWriter:
                     self._body(body)
             case Elementwise():
                 self._elementwise(instruction)
-            case Product(matrix, k, n, out, vector, add, rows=None):
-                self._call("multiply", out, 0, vector, 0, 1, matrix, 1, k, n, add)
-            case Product(matrix, k, n, out, vector, add, (of_out, of_vector), rows) if rows is not None:
-                self._call("multiply", out, of_out, vector, of_vector, 1, matrix, rows, k, n, add)
-            case Dots(matrix, out, n, clear, vector, k):
-                if clear is not None:
-                    self._call("fill", out, clear)
-                self._call("add_dots", out, vector, matrix, n, k)
-            case Apply(operation, arguments):
-                self._call(OPERATIONS[operation].code, *arguments)
-            case Call(function, arguments):
-                self._call(function, *arguments)
-            case Fill(out, count):
-                self._call("fill", out, count)
             case Write(out, number):
                 self._write(f"{self._item(out)} = {self._number(number)};")
             case ClearGradients():
@@ -172,7 +139,7 @@ class CodeWriter:
                     f"loss += share * {self._item(instruction.values)};", f"{self._item(instruction.out)} = share;"
                 )
             case _:
-                raise CompileError(f"{type(instruction).__name__} has no code here")
+                super()._instruction(instruction)
 
     # Loops -----------------------------------------------------------------------------------------------------------
 
@@ -220,6 +187,13 @@ class CodeWriter:
 
     def _call(self, function: str, *arguments: Argument) -> None:
         self._write(f"{self._text.function(function)}({self._arguments(arguments)});")
+
+    def _fill(self, out: Address, count: Number) -> None:
+        self._call("fill", out, count)
+
+    def _multiply_row(self, *arguments: Argument) -> None:
+        out, vector, matrix, *sizes = arguments
+        self._call("multiply", out, 0, vector, 0, 1, matrix, 1, *sizes)
 
     def _arguments(self, arguments: Iterable[Argument]) -> str:
         texts, left = list[str](), list(arguments)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 
 import numpy as np
 
@@ -18,22 +17,17 @@ from myrnn.compiler.graph import Node
 from myrnn.compiler.instructions import (
     AddLoss,
     AddPenalty,
-    Apply,
     Argument,
-    Call,
     ClearGradients,
     Comment,
     Conditional,
     CrossEntropy,
     Define,
-    Dots,
     DrawNumbers,
     Elementwise,
-    Fill,
     For,
     If,
     Instruction,
-    Product,
     Schedule,
     StopUnlessLearning,
     Write,
@@ -45,6 +39,7 @@ from myrnn.compiler.printer import atom, compose
 from myrnn.compiler.program import Memory, Program
 from myrnn.compiler.render import Symbols
 from myrnn.compiler.render.elementwise import computed
+from myrnn.compiler.render.writer import InstructionWriter
 from myrnn.compiler.runtime import LANES
 from myrnn.targets import CLASS, SEVERAL, TOGETHER
 
@@ -91,12 +86,11 @@ def emit(schedule: Schedule) -> Program:
     return Program(source=source, memory=writer.memory, **vars(schedule.interface))
 
 
-class _Writer:
+class _Writer(InstructionWriter):
     """The lines of a program."""
 
     def __init__(self, schedule: Schedule) -> None:
-        self.lines: list[str] = []
-        self._depth = 1
+        super().__init__(depth=1)
         self._schedule, self._printer = schedule, schedule.plan.printer
         names = [buffer.name for buffer in schedule.buffers]
         self._names = Names({*RESERVED, *names})
@@ -110,19 +104,6 @@ class _Writer:
         buffers = {b: self._begins[b.name] for b in schedule.buffers if b.array == "w"}
         numbers, tables = self._symbols.numbers | self._offsets, self._symbols.tables
         self.memory = Memory(numbers, buffers, schedule.constants, schedule.tables, tables)
-
-    # Lines -----------------------------------------------------------------------------------------------------------
-
-    def _write(self, *texts: str) -> None:
-        self.lines += ["    " * self._depth + text if text else "" for text in texts]
-
-    @contextmanager
-    def _block(self, head: str) -> Iterator[None]:
-        """Write the lines of the block inside of a block that `head` opens."""
-        self._write(head)
-        self._depth += 1
-        yield
-        self._depth -= 1
 
     def program(self) -> None:
         """Write all instructions."""
@@ -149,10 +130,6 @@ class _Writer:
                 self._write(f"# {title}", *(f"{name} = sizes[{where[name]}]" for name in used))
         self._write("mode = flush_subnormals()")
 
-    def _body(self, body: Iterable[Instruction]) -> None:
-        for instruction in body:
-            self._instruction(instruction)
-
     def _instruction(self, instruction: Instruction) -> None:
         match instruction:
             case Comment(text):
@@ -171,22 +148,8 @@ class _Writer:
             case Elementwise():
                 with self._block(f"for j in range(0, {self._text(instruction.size)}, {LANES}):"):
                     self._loop(instruction)
-            case Product(matrix, k, n, out, vector, add, rows=None):
-                self._call("multiply_row", out, vector, matrix, k, n, add)
-            case Product(matrix, k, n, out, vector, add, (of_out, of_vector), rows) if rows is not None:
-                self._call("multiply", out, of_out, vector, of_vector, 1, matrix, rows, k, n, add)
-            case Dots(matrix, out, n, clear, vector, k):
-                if clear is not None:
-                    self._fill(out, clear)
-                self._call("add_dots", out, vector, matrix, n, k)
-            case Apply(operation, arguments):
-                self._call(OPERATIONS[operation].code, *arguments)
-            case Call(function, arguments):
-                self._call(function, *arguments)
             case DrawNumbers(function, amount, site, out, strides, count, row):
                 self._call(function, out, *strides, count, amount, "keys", site, *row)
-            case Fill(out, count):
-                self._fill(out, count)
             case ClearGradients():
                 self._call("fill", "g", 0, self._parameters, 0.0)
             case Write(out, number):
@@ -201,6 +164,8 @@ class _Writer:
                 self._add_loss(instruction)
             case AddPenalty(value, times):
                 self._write(f"loss += {self._item(value)} * {self._item(times)} / share")
+            case _:
+                super()._instruction(instruction)
 
     def _fill(self, out: Address, count: Number) -> None:
         self._call("fill", out, out.index + count, 0.0)
