@@ -93,9 +93,10 @@ def dense(array, at, *shape):
     return array[at : at + math.prod(shape)].reshape(shape)
 
 
-def multiply_plain(out, out_at, a, a_at, b, b_at, m, k, n, transposed, add):
-    left, right = dense(a, a_at, m, k), dense(b, b_at, n, k).T if transposed else dense(b, b_at, k, n)
-    target = dense(out, out_at, m, n)
+def multiply_plain(out, out_at, a, a_at, b, b_at, matrices, m, k, n, transposed, add):
+    left = dense(a, a_at, matrices, m, k)
+    right = dense(b, b_at, matrices, n, k).swapaxes(1, 2) if transposed else dense(b, b_at, matrices, k, n)
+    target = dense(out, out_at, matrices, m, n)
     target[...] = target + left @ right if add else left @ right
 
 

@@ -93,9 +93,9 @@ CASES = {
         lambda a, b: a.reshape(2, 3) @ b.reshape(3, 4),
         (ANY, ANY),
         (6, 12),
-        (("m", 2), ("k", 3), ("n", 4), ("transposed", False)),
+        (("matrices", 1), ("m", 2), ("k", 3), ("n", 4), ("transposed", False)),
     ),
-    "outer": Case(lambda a, b: a.reshape(-1, 1) @ b.reshape(1, -1), (ANY, ANY), (3, 4)),
+    "outer": Case(lambda a, b: a.reshape(-1, 1) @ b.reshape(1, -1), (ANY, ANY), (3, 4), (("matrices", 1),)),
 }
 MORE = {
     "matmul of a row": (
@@ -104,7 +104,7 @@ MORE = {
             lambda a, b: a @ b.reshape(3, 4),
             (ANY, ANY),
             (3, 12),
-            (("m", 1), ("k", 3), ("n", 4), ("transposed", False)),
+            (("matrices", 1), ("m", 1), ("k", 3), ("n", 4), ("transposed", False)),
         ),
     ),
     "matmul of a row with a transposed matrix": (
@@ -113,7 +113,7 @@ MORE = {
             lambda a, b: a @ b.reshape(4, 3).T,
             (ANY, ANY),
             (3, 12),
-            (("m", 1), ("k", 3), ("n", 4), ("transposed", True)),
+            (("matrices", 1), ("m", 1), ("k", 3), ("n", 4), ("transposed", True)),
         ),
     ),
     "matmul with a transposed matrix": (
@@ -122,8 +122,36 @@ MORE = {
             lambda a, b: a.reshape(2, 3) @ b.reshape(4, 3).T,
             (ANY, ANY),
             (6, 12),
-            (("m", 2), ("k", 3), ("n", 4), ("transposed", True)),
+            (("matrices", 1), ("m", 2), ("k", 3), ("n", 4), ("transposed", True)),
         ),
+    ),
+    **{
+        f"matmul of {rows} for each of two heads{how}": (
+            "matmul",
+            Case(
+                lambda a, b, m=m, transposed=transposed: (
+                    a.reshape(2, m, 3) @ (b.reshape(2, 4, 3).transpose(0, 2, 1) if transposed else b.reshape(2, 3, 4))
+                ),
+                (ANY, ANY),
+                (6 * m, 24),
+                (("matrices", 2), ("m", m), ("k", 3), ("n", 4), ("transposed", transposed)),
+            ),
+        )
+        for m, rows in ((1, "a row"), (2, "rows"))
+        for transposed, how in ((False, ""), (True, ", transposed"))
+    },
+    "matmul of a row and a column for each of two heads": (
+        "matmul",
+        Case(
+            lambda a, b: a.reshape(2, 1, 3) @ b.reshape(2, 3, 1),
+            (ANY, ANY),
+            (6, 6),
+            (("matrices", 2), ("m", 1), ("k", 3), ("n", 1), ("transposed", False)),
+        ),
+    ),
+    "outer for each of two heads": (
+        "outer",
+        Case(lambda a, b: a.reshape(2, 3, 1) @ b.reshape(2, 1, 4), (ANY, ANY), (6, 8), (("matrices", 2),)),
     ),
     "softmax of one": (
         "softmax",

@@ -42,7 +42,7 @@ def node(operation, *operands, **attributes):
 
 
 def matmul(vector, transposed=False):
-    return node("matmul", vector, W, m=1, k=SIZE, n=SIZE, transposed=transposed)
+    return node("matmul", vector, W, matrices=1, m=1, k=SIZE, n=SIZE, transposed=transposed)
 
 
 def printer(longest=10**6, names=None):

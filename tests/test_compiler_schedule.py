@@ -38,7 +38,7 @@ def graphs(draw):
             n = draw(st.sampled_from([3, 4]))
             weight = {(4, 4): 4, (4, 3): 5, (3, 4): 6}.get((a.size, n))
             if weight is not None:
-                nodes.append(ops.matmul(a, leaves[weight], m=1, k=a.size, n=n, transposed=False))
+                nodes.append(ops.matmul(a, leaves[weight], m=1, k=a.size, n=n))
         elif kind == "sum":
             nodes.append(ops.total(a, outer=1, n=a.size, inner=1))
         elif kind == "take" and a.size > 1:
@@ -118,7 +118,7 @@ def test_a_sum_of_products_becomes_one_linear_node():
     build = Builder()
     h, x, bias = (build.leaf(LoopState(i), 4) for i in range(3))
     weight = build.leaf(Parameter(0), 16)
-    products = [ops.matmul(v, weight, m=1, k=4, n=4, transposed=False) for v in (h, x)]
+    products = [ops.matmul(v, weight, m=1, k=4, n=4) for v in (h, x)]
     total = ops.add(ops.add(products[0], bias), products[1])
     fused = fuse([ops.tanh(total)], {h, x, bias, weight}, set())
     assert set(fused.linear) == {total}
@@ -129,7 +129,7 @@ def test_a_sum_of_products_becomes_one_linear_node():
 def test_a_product_that_is_read_twice_is_a_separate_node():
     build = Builder()
     h, weight = build.leaf(LoopState(0), 4), build.leaf(Parameter(0), 16)
-    product = ops.matmul(h, weight, m=1, k=4, n=4, transposed=False)
+    product = ops.matmul(h, weight, m=1, k=4, n=4)
     total = ops.add(product, h)
     fused = fuse([total, ops.tanh(product)], {h, weight}, set())
     assert product in fused.linear and total not in fused.linear

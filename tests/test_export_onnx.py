@@ -20,7 +20,7 @@ from myrnn.compiler import ops
 from myrnn.compiler.graph import Builder
 from myrnn.compiler.leaves import INPUT, LENGTH, Kept, Parameter, StepNumber
 from myrnn.compiler.loops import Loop, Recurrence, placeholders, run_in_numpy
-from myrnn.compiler.ops import OPERATIONS
+from myrnn.compiler.ops import OPERATIONS, matmul, outer
 from myrnn.errors import UnsupportedOperation
 from myrnn.exports import TrainedNetwork, network_of
 from myrnn.exports.onnx import onnx_model
@@ -137,6 +137,7 @@ def products_and_moves(build, row, weight):
     make = build.make
     some, other = (make("take", row, indices=np.arange(*ends)) for ends in ((0, 6), (6, 12)))
     axes = {"outer": 2, "n": 3, "inner": 1}
+    pairs = [(some, weight), (weight, other), (some, other)]
     spread = make("put", some, indices=np.array([3, 0, 3, 3, 1, 0]), size=5)
     return [
         make("take", row, indices=np.array([5, 2, 2])),
@@ -146,16 +147,16 @@ def products_and_moves(build, row, weight):
         make("expand", one(build, row, 2), size=3),
         *(make(name, some, **axes) for name in ("sum", "softmax", "log_softmax")),
         *(make(name, some, outer=1, n=6, inner=1) for name in ("sum", "softmax", "log_softmax")),
-        make("matmul", some, weight, m=1, k=6, n=1, transposed=False),
-        make("matmul", some, weight, m=2, k=3, n=2, transposed=False),
-        make("matmul", some, weight, m=2, k=3, n=2, transposed=True),
-        make("matmul", weight, some, m=3, k=2, n=3, transposed=False),
-        make("matmul", weight, other, m=3, k=2, n=3, transposed=True),
-        make("matmul", some, other, m=2, k=3, n=2, transposed=False),
-        make("matmul", some, other, m=1, k=6, n=1, transposed=True),
-        make("outer", some, weight),
-        make("outer", weight, other),
-        make("outer", some, other),
+        matmul(some, weight, m=1, k=6, n=1),
+        matmul(some, weight, m=2, k=3, n=2),
+        matmul(some, weight, m=2, k=3, n=2, transposed=True),
+        matmul(weight, some, m=3, k=2, n=3),
+        matmul(weight, other, m=3, k=2, n=3, transposed=True),
+        matmul(some, other, m=2, k=3, n=2),
+        matmul(some, other, m=1, k=6, n=1, transposed=True),
+        *(outer(*pair, matrices) for pair in pairs for matrices in (1, 3)),
+        *(matmul(*pair, m=1, k=3, n=1, matrices=2) for pair in pairs),
+        *(matmul(*pair, m=2, k=1, n=2, transposed=True, matrices=3) for pair in pairs),
     ]
 
 

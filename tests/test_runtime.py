@@ -119,14 +119,14 @@ PLAIN += [(32, 1, 32), (7, 1, 9), (64, 1, 8), (16, 1, 100), (19, 1, 1), (1, 0, 5
 @pytest.mark.parametrize("add", [False, True])
 @pytest.mark.parametrize("transposed", [False, True])
 @pytest.mark.parametrize("sizes", PLAIN, ids=str)
-def test_multiply_plain_is_the_product_of_matrices_without_padding(sizes, transposed, add):
+@pytest.mark.parametrize("matrices", [1, 3])
+def test_multiply_plain_is_the_product_of_matrices_without_padding(matrices, sizes, transposed, add):
     m, k, n = sizes
-    a, b, old = random(0, m, k), random(1, k, n), random(2, m, n)
-    out, right = np.r_[MARK, old.ravel(), MARK], b.T if transposed else b
-    native(plain.multiply_plain)(
-        out, 1, np.r_[MARK, a.ravel()], 1, np.r_[MARK, MARK, right.ravel()], 2, m, k, n, transposed, add
-    )
-    np.testing.assert_allclose(out[1:-1].reshape(m, n), a @ b + (old if add else 0), rtol=1e-4, atol=1e-5)
+    a, b, old = random(0, matrices, m, k), random(1, matrices, k, n), random(2, matrices, m, n)
+    out, right = np.r_[MARK, old.ravel(), MARK], b.swapaxes(1, 2) if transposed else b
+    left, right = np.r_[MARK, a.ravel()], np.r_[MARK, MARK, right.ravel()]
+    native(plain.multiply_plain)(out, 1, left, 1, right, 2, matrices, m, k, n, transposed, add)
+    np.testing.assert_allclose(out[1:-1].reshape(old.shape), a @ b + (old if add else 0), rtol=1e-4, atol=1e-5)
     assert out[0] == out[-1] == MARK
 
 

@@ -386,35 +386,35 @@ def product_of(left: Value, right: Value) -> Node:
     m, k, n = prod(a[:-1]), a[-1], b[-1]
     if m == 1 and n == 1:
         return _total(left.node * right.node, 1, k, 1)
-    if k == 1 and m > 1 and n > 1:
-        return ops.outer(left.node, right.node)
-    if n == 1 and m > 1:
-        # A matrix times a column is the column, as a row, times the transposed matrix.
-        matrix, flipped = _untransposed(left.node, m, k)
-        return ops.matmul(right.node, matrix, m=1, k=k, n=m, transposed=not flipped)
-    matrix, flipped = _untransposed(right.node, k, n)
-    return ops.matmul(left.node, matrix, m=m, k=k, n=n, transposed=flipped)
+    return _product(left.node, right.node, 1, m, k, n)
 
 
 def _stacked_product(left: Value, right: Value) -> Node:
-    """Return the products of corresponding matrices: element-wise if that is no more work, otherwise one by one."""
+    """Return the products of corresponding matrices: element-wise if that is no more work."""
     (*_, m, k), n = left.shape, right.shape[-1]
     stack = np.broadcast_shapes(left.shape[:-2], right.shape[:-2])
-    if k == 1 or m == n == 1:
+    if m == n == 1 or (k == 1 and 1 in (m, n)):
         rows, columns = plain(left.node, (*left.shape, 1)), plain(right.node, (*right.shape[:-2], 1, k, n))
         terms = rows.fitted((*stack, m, k, n)) * columns.fitted((*stack, m, k, n))
         return _total(terms, prod(stack) * m, k, n)
-    pairs = (np.broadcast_to(v.places, (*stack, *v.shape[-2:])).reshape(-1, *v.shape[-2:]) for v in (left, right))
-    parts = [
-        plain(product_of(moved(left, its), moved(right, others)), (m, n)) for its, others in zip(*pairs, strict=True)
-    ]
-    return join_along(*parts, axis=0)
+    return _product(left.fitted((*stack, m, k)), right.fitted((*stack, k, n)), prod(stack), m, k, n)
 
 
-def _untransposed(node: Node, rows: int, columns: int) -> tuple[Node, bool]:
-    """Return the matrix that `node`, of shape (rows, columns), is the transpose of, and True; or itself, and False."""
-    if node.operation == "take" and rows > 1 and columns > 1 and node.inputs[0].size == rows * columns:
-        if node.attributes[0] == transposed_indices(columns, rows).tobytes():
+def _product(left: Node, right: Node, matrices: int, m: int, k: int, n: int) -> Node:
+    if k == 1 and m > 1 and n > 1:
+        return ops.outer(left, right, matrices)
+    if n == 1 and m > 1:
+        # A matrix times a column is the column, as a row, times the transposed matrix.
+        matrix, flipped = _untransposed(left, matrices, m, k)
+        return ops.matmul(right, matrix, m=1, k=k, n=m, transposed=not flipped, matrices=matrices)
+    matrix, flipped = _untransposed(right, matrices, k, n)
+    return ops.matmul(left, matrix, m=m, k=k, n=n, transposed=flipped, matrices=matrices)
+
+
+def _untransposed(node: Node, matrices: int, rows: int, columns: int) -> tuple[Node, bool]:
+    """Return what `node`, matrices of shape (rows, columns), is the transpose of, and True; or itself, and False."""
+    if node.operation == "take" and rows > 1 and columns > 1 and node.inputs[0].size == node.size:
+        if node.attributes[0] == transposed_indices(columns, rows, matrices).tobytes():
             return node.inputs[0], True
     return node, False
 

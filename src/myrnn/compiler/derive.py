@@ -43,7 +43,7 @@ from myrnn.compiler.loops import Recurrence
 from myrnn.compiler.loss import LossGraph, PenaltyGraph
 from myrnn.compiler.nearer import Moved, move_products
 from myrnn.compiler.ops import OPERATIONS, add, equal, expand, indices_of, join, run_of, select, total
-from myrnn.compiler.simplify import split_product
+from myrnn.compiler.split import split_product
 
 # Hoisting -------------------------------------------------------------------------------------------------------------
 
@@ -301,8 +301,7 @@ def reads_time_alone(condition: Node) -> bool:
 def _where_chosen(term: Node, condition: Node, which: bool) -> Node:
     """Return a term of a gradient where a side is chosen, and zeros elsewhere."""
     if term.operation == "outer":
-        left, right = (_where_chosen(i, condition, which) for i in term.inputs)
-        return term.build.make("outer", left, right)
+        return term.build.rebuild(term, [_where_chosen(i, condition, which) for i in term.inputs])
     return select(condition, term, 0.0) if which else select(condition, 0.0, term)
 
 

@@ -6,14 +6,13 @@ terms becomes one *linear* node: a loop initializes it with its terms, and its p
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from myrnn.compiler.graph import Node, topological
-from myrnn.compiler.leaves import WEIGHTS
-from myrnn.compiler.ops import OPERATIONS, indices_of, is_slice, run_of
+from myrnn.compiler.ops import OPERATIONS, is_slice
 
 _PRODUCTS = ("matmul", "outer")
 
@@ -24,8 +23,6 @@ class Linear:
 
     products: tuple[Node, ...]
     terms: tuple[Node, ...]
-    # Where the products begin that are only parts of the sum, side by side.
-    begins: dict[Node, int] = field(default_factory=dict)
 
 
 Group = tuple[Node, ...]
@@ -81,7 +78,7 @@ def _linear_nodes(
     linear: dict[Node, Linear] = {}
     absorbed: set[Node] = set()
     for node in reversed(order):
-        if node in absorbed or node.operation not in ("add", "join", *_PRODUCTS):
+        if node in absorbed or node.operation not in ("add", *_PRODUCTS):
             continue
         leaves, inner, stack = [], [], [node]
         while stack:
@@ -93,26 +90,10 @@ def _linear_nodes(
                     continue
             leaves.append(part)
         products = [n for n in leaves if n.operation in _PRODUCTS and (n is node or private(n))]
-        joins = [n for n in leaves if (n is node or private(n)) and _joins_products(n, private)]
-        begins = {part: _begin(where) for n in joins for part, where in zip(n.inputs, n.attributes[0], strict=True)}
-        if products or begins:
-            terms = tuple(n for n in leaves if n not in products and n not in joins)
-            linear[node] = Linear((*products, *begins), terms, begins)
-            absorbed |= ({*inner, *products, *joins, *begins}) - {node}
+        if products:
+            linear[node] = Linear(tuple(products), tuple(n for n in leaves if n not in products))
+            absorbed |= {*inner, *products} - {node}
     return linear, absorbed
-
-
-def _joins_products(node: Node, private: Callable[[Node], bool]) -> bool:
-    """Whether a node consists of products without weights, side by side, which nothing else reads."""
-    # Products with weights also write padding.
-    if node.operation != "join" or not all(run_of(where) is not None for where in node.attributes[0]):
-        return False
-    products = [n for n in node.inputs if n.operation in _PRODUCTS and not isinstance(n.inputs[1].leaf, WEIGHTS)]
-    return len(products) == len(node.inputs) and all(map(private, products))
-
-
-def _begin(where: bytes) -> int:
-    return int(indices_of(where)[0])
 
 
 def _groups(nodes: list[Node], linear: dict[Node, Linear], done: set[Node]) -> list[tuple[bool, Group]]:

@@ -216,8 +216,8 @@ def _number(node: Node) -> float | None:
 
 def _picked(inputs: tuple[Node, ...], given: tuple[Any, ...]) -> Node | None:
     """Return the row of a matrix that a product with a one-hot vector selects."""
-    (picks, matrix), (m, k, n, transposed) = inputs, given
-    if not picks.is_constant or m != 1 or transposed or picks.size != k:
+    (picks, matrix), (matrices, m, k, n, transposed) = inputs, given
+    if not picks.is_constant or matrices * m != 1 or transposed or picks.size != k:
         return None
     places = np.flatnonzero(picks.numbers)
     if len(places) != 1 or picks.numbers[places[0]] != 1:

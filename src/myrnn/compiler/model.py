@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import cached_property
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from myrnn.compiler.loops import Recurrence
 from myrnn.compiler.loss import LossGraph, PenaltyGraph
 from myrnn.compiler.memory import Floats
 from myrnn.compiler.native import Native, Observation
+from myrnn.compiler.ops import sizes_of
 from myrnn.compiler.passes import PASSES, Stages, failures_named
 from myrnn.compiler.program import Program
 from myrnn.compiler.reach import Reach
@@ -164,7 +166,7 @@ class CompiledModel:
     def work_per_row(self) -> int:
         """The number of multiplications in the matrix products of one forward step of one sequence."""
         products = (n for n in topological(self.derivative.recurrence.nodes) if n.operation == "matmul")
-        return sum(m * k * n for m, k, n, _ in (product.attributes for product in products))
+        return sum(prod(sizes_of(product)[:4]) for product in products)
 
     def native(
         self,

@@ -9,7 +9,8 @@ Values are flat vectors. There are five kinds of operation:
 ``reduce``
     over the middle axis of the input seen as (outer, n, inner);
 ``product``
-    matrix products: ``matmul`` of (m, k) and (k, n), the right matrix stored as (n, k) where it is read transposed;
+    products of each of several matrices, such as those of heads: ``matmul`` of (m, k) and (k, n), the right matrix
+    stored as (n, k) where it is read transposed, and ``outer`` of columns and rows;
 ``formula``
     element by element, composed of other rows: it never occurs in a graph itself.
 
@@ -23,7 +24,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -464,44 +465,81 @@ log_softmax = Operation(
 # Products -------------------------------------------------------------------------------------------------------------
 
 
-def transposed_indices(rows: int, columns: int) -> NDArray[np.int32]:
-    """Return the indices that transpose a flat (rows, columns) matrix, int32."""
-    return np.arange(rows * columns, dtype=np.int32).reshape(rows, columns).T.reshape(-1)
+class Product(NamedTuple):
+    """The sizes of a product, the attributes of ``matmul``: of `matrices` times (m, k) by (k, n)."""
+
+    matrices: int
+    m: int
+    k: int
+    n: int
+    transposed: bool  # the right matrices are stored as (n, k)
 
 
-def _matmul(a: Array, b: Array, m: int, k: int, n: int, transposed: bool) -> Array:
-    return (a.reshape(m, k) @ (b.reshape(n, k).T if transposed else b.reshape(k, n))).reshape(-1)
+def sizes_of(node: Node) -> Product:
+    """Return the sizes of a ``matmul`` or an ``outer``."""
+    if node.operation == "matmul":
+        return Product(*node.attributes)
+    (matrices,), (left, right) = node.attributes, node.inputs
+    return Product(matrices, left.size // matrices, 1, right.size // matrices, False)
+
+
+def transposed_indices(rows: int, columns: int, matrices: int = 1) -> NDArray[np.int32]:
+    """Return the indices that transpose flat (rows, columns) matrices, int32."""
+    places = np.arange(matrices * rows * columns, dtype=np.int32).reshape(matrices, rows, columns)
+    return places.swapaxes(1, 2).reshape(-1)
+
+
+def _multiplied(a: Array, b: Array, matrices: int, m: int, k: int, n: int, transposed: bool) -> Array:
+    right = b.reshape(matrices, n, k).swapaxes(1, 2) if transposed else b.reshape(matrices, k, n)
+    return (a.reshape(matrices, m, k) @ right).reshape(-1)
 
 
 def _matmul_rule(g: Node, y: Node, a: Node, b: Node) -> Any:
-    m, k, n, transposed = y.attributes
+    matrices, m, k, n, transposed = sizes_of(y)
     if m == n == 1 and not isinstance(b.leaf, WEIGHTS):
-        return g * b, g * a
-    left = matmul(g, b, m=m, k=n, n=k, transposed=not transposed)
+        each = spread(g, outer=matrices, n=k, inner=1)
+        return each * b, each * a
+    left = matmul(g, b, m=m, k=n, n=k, transposed=not transposed, matrices=matrices)
     if m == 1:
-        return left, outer(g, a) if transposed else outer(a, g)
+        return left, outer(g, a, matrices) if transposed else outer(a, g, matrices)
     if transposed:
-        return left, matmul(take(g, indices=transposed_indices(m, n)), a, m=n, k=m, n=k, transposed=False)
-    return left, matmul(take(a, indices=transposed_indices(m, k)), g, m=k, k=m, n=n, transposed=False)
+        columns = take(g, indices=transposed_indices(m, n, matrices))
+        return left, matmul(columns, a, m=n, k=m, n=k, matrices=matrices)
+    columns = take(a, indices=transposed_indices(m, k, matrices))
+    return left, matmul(columns, g, m=k, k=m, n=n, matrices=matrices)
 
 
-matmul = Operation(
+def _outer_rule(g: Node, y: Node, a: Node, b: Node) -> Any:
+    matrices, m, _, n, _ = sizes_of(y)
+    left = matmul(b, g, m=1, k=n, n=m, transposed=True, matrices=matrices)
+    return left, matmul(a, g, m=1, k=m, n=n, matrices=matrices)
+
+
+_MATMUL = Operation(
     "matmul",
     "product",
-    _matmul,
+    _multiplied,
     _matmul_rule,
     text="@",
-    attributes=("m", "k", "n", "transposed"),
-    size=lambda sizes, m, k, n, transposed: m * n,
+    attributes=Product._fields,
+    size=lambda sizes, matrices, m, k, n, transposed: matrices * m * n,
 )
-outer = Operation(
+_OUTER = Operation(
     "outer",
     "product",
-    lambda a, b: np.outer(a, b).reshape(-1),
-    lambda g, y, a, b: (
-        matmul(b, g, m=1, k=b.size, n=a.size, transposed=True),
-        matmul(a, g, m=1, k=a.size, n=b.size, transposed=False),
-    ),
+    lambda a, b, matrices: (a.reshape(matrices, -1, 1) * b.reshape(matrices, 1, -1)).reshape(-1),
+    _outer_rule,
     text="outer",
-    size=lambda sizes: sizes[0] * sizes[1],
+    attributes=("matrices",),
+    size=lambda sizes, matrices: sizes[0] * sizes[1] // matrices,
 )
+
+
+def matmul(a: Node, b: Node, *, m: int, k: int, n: int, transposed: bool = False, matrices: int = 1) -> Node:
+    """Multiply matrices (m, k) by others (k, n), which are stored as (n, k) if `transposed`."""
+    return _MATMUL(a, b, matrices=matrices, m=m, k=k, n=n, transposed=transposed)
+
+
+def outer(a: Node, b: Node, matrices: int = 1) -> Node:
+    """Multiply each number of columns by each one of rows; both consist of `matrices` equal parts."""
+    return _OUTER(a, b, matrices=matrices)

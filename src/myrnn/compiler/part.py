@@ -18,7 +18,7 @@ from myrnn.compiler.fuse import Fused, Group, Linear, fuse, is_one_number
 from myrnn.compiler.graph import Node
 from myrnn.compiler.instructions import Argument, Comment, Elementwise, Fill, Instruction, Store
 from myrnn.compiler.leaves import StepNumber
-from myrnn.compiler.ops import is_slice, repeated_axes, run_of
+from myrnn.compiler.ops import is_slice, repeated_axes, run_of, sizes_of
 from myrnn.compiler.printer import LONGEST, Printer, sum_of
 from myrnn.compiler.runtime import LANES
 
@@ -176,20 +176,15 @@ class PartWriter:
     def _products(self, over: Over, node: Node, linear: Linear) -> None:
         """Add the products of a linear node, after a loop has initialized it with its terms, if any."""
         out, label = self.places[node], self._printer.label(node)
-        # A product that is zero at the first step comes last, so that there is something to add it to. Parts of the sum
-        # come after whole products.
-        order = sorted(linear.products, key=lambda p: (p in linear.begins, p.inputs[0] in self.zero))
-        begun = {0, *linear.begins.values()} if linear.terms else set[int]()
-        for product in order:
-            begin = linear.begins.get(product, 0)
-            add = begin in begun
-            begun |= {begin} if product in linear.begins else {0, *linear.begins.values()}
-            place = replace(out, size=product.size, offset=out.offset + begin)
+        # A product that is zero at the first step comes last, so that there is something to add it to.
+        order = sorted(linear.products, key=lambda p: p.inputs[0] in self.zero)
+        for number, product in enumerate(order):
+            add = bool(linear.terms) or number > 0
             what = self._printer.expression(node) if product is node else self._printer.text("{0}", product)
             # A product that is zero or unread before the first step can be skipped there.
             idle = node in self._unread or (add and product.inputs[0] in self.zero)
             comment = f"{label} {'+=' if add else '='} {what}"
-            self._product(Over.GOING if idle else over, place, product, add, comment)
+            self._product(Over.GOING if idle else over, out, product, add, comment)
 
     def _product(self, over: Over, out: Place, product: Node, add: bool, comment: str) -> None:
         """Add the instruction for `out (+)= vector @ matrix`, or for the product of any other two nodes."""
@@ -197,12 +192,12 @@ class PartWriter:
         vector = self.place(left)
         weight = self._plan.weights.get(right)
         if weight is None or not weight.fits(product):
-            *shape, transposed = product.attributes or (left.size, 1, right.size, False)
+            *shape, transposed = sizes_of(product)
             sizes = map(Size, shape)
             call = self._form.call(over, "multiply_plain", out, vector, self.place(right), *sizes, transposed, add)
             self.add(over, call, comment)
             return
-        _, k, n, _ = product.attributes
+        _, _, k, n, _ = sizes_of(product)
         matrix, _ = self._buffers.weights[right]
         multiply = self._form.dots if weight.is_read_by_dots(product) else self._form.product
         if multiply == self._form.product and not weight.goes_along_rows(product):

@@ -19,7 +19,7 @@ from myrnn.compiler.equations import printer_of
 from myrnn.compiler.graph import Node, in_order, leaves_of, topological
 from myrnn.compiler.leaves import INPUT, Derived, Gradient, Kept, LoopState, Parameter, ParameterRows
 from myrnn.compiler.loops import Recurrence
-from myrnn.compiler.ops import OPERATIONS, is_slice, repeated_axes
+from myrnn.compiler.ops import OPERATIONS, is_slice, repeated_axes, sizes_of
 from myrnn.compiler.printer import Printer
 from myrnn.compiler.runtime import LANES
 
@@ -65,12 +65,12 @@ class Weight:
         """Whether the product is one of a row with the weight in its layout."""
         if product.operation != "matmul":
             return False
-        m, k, n, transposed = product.attributes
-        return m == 1 and (self.rows, self.columns) == ((n, k) if transposed else (k, n))
+        matrices, m, k, n, transposed = sizes_of(product)
+        return matrices == m == 1 and (self.rows, self.columns) == ((n, k) if transposed else (k, n))
 
     def goes_along_rows(self, product: Node) -> bool:
         """Whether the product goes along the rows of the weight in memory (else it needs the transposed matrix)."""
-        return bool(product.attributes[3]) == self.flipped
+        return sizes_of(product).transposed == self.flipped
 
     def is_read_by_dots(self, product: Node) -> bool:
         """Whether the product is computed as dot products, one for each row of the weight in memory."""
@@ -328,8 +328,8 @@ def _only_multiplied(graph: Sequence[Node], leaf: Node, rows: int, columns: int)
 def shape_by_products(graph: Sequence[Node], leaf: Node) -> tuple[int, int]:
     """Return the shape of the matrix that products read a leaf as; other leaves have one row."""
     for node in graph:
-        if node.operation == "matmul" and node.inputs[1] is leaf:
-            _, k, n, transposed = node.attributes
+        if node.operation == "matmul" and node.inputs[1] is leaf and sizes_of(node).matrices == 1:
+            _, _, k, n, transposed = sizes_of(node)
             return (n, k) if transposed or n == 1 else (k, n)
     return 1, leaf.size
 
@@ -383,7 +383,8 @@ def _part(
     for leaf, terms in pullback.weights.items():
         weight = weights[leaf]
         for term in terms:
-            sizes = [i.size for i in term.inputs] if term.operation == "outer" else []
+            is_outer = term.operation == "outer" and sizes_of(term).matrices == 1
+            sizes = [i.size for i in term.inputs] if is_outer else []
             # A vector is a row, whatever products made of it.
             is_turned = weight.rows == 1 and sizes == [weight.columns, 1]
             if sizes == [weight.rows, weight.columns] or is_turned:

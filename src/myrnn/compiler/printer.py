@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from myrnn.compiler.graph import Node
-from myrnn.compiler.ops import OPERATIONS, indices_of, transposed_indices
+from myrnn.compiler.ops import OPERATIONS, indices_of, sizes_of, transposed_indices
 
 LONGEST = 90
 """The most characters of an expression that are shown."""
@@ -142,7 +142,7 @@ def _template(node: Node) -> str:
             return "{0} ** 2"
         case "matmul":
             left = _vector(node.inputs[0]) if node.inputs[0].is_constant else "{0}"
-            return f"{left} @ {{1}}.T" if node.attributes[3] else f"{left} @ {{1}}"
+            return f"{left} @ {{1}}.T" if sizes_of(node).transposed else f"{left} @ {{1}}"
         case "take":
             return f"{{0}}{_index(node)}"
         case "expand" | "put":

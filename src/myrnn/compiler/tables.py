@@ -364,7 +364,7 @@ def _replaced(node: Node, below: Mapping[Path, Node]) -> Node:
         leaf = below[()]
         if _row_of_parameter(node) is None:
             return leaf
-        return matmul(leaf, node.inputs[0], m=1, k=leaf.size, n=node.size, transposed=False)
+        return matmul(leaf, node.inputs[0], m=1, k=leaf.size, n=node.size)
     inputs = [
         _replaced(i, inside) if (inside := {p[1:]: leaf for p, leaf in below.items() if p[0] == place}) else i
         for place, i in enumerate(node.inputs)

@@ -17,7 +17,7 @@ from myrnn.compiler import ops
 from myrnn.compiler.graph import Node, topological
 from myrnn.compiler.leaves import INPUT, Constant, Drawn, Parameter
 from myrnn.compiler.loops import Recurrence
-from myrnn.compiler.ops import OPERATIONS, indices_of, run_of
+from myrnn.compiler.ops import OPERATIONS, indices_of, run_of, sizes_of
 from myrnn.errors import UnsupportedOperation
 
 if TYPE_CHECKING:
@@ -201,7 +201,12 @@ def _along(name: str) -> Write:
 
 
 def _matmul(graph: Graph, node: Node) -> str:
-    (a, b), (m, k, n, transposed) = node.inputs, node.attributes
+    (a, b), (matrices, m, k, n, transposed) = node.inputs, sizes_of(node)
+    if matrices > 1:
+        left, right = graph.shaped(a, matrices, m, k), graph.shaped(b, matrices, *((n, k) if transposed else (k, n)))
+        if transposed:
+            right = graph.add("Transpose", right, perm=[0, 1, 3, 2])
+        return graph.flat(graph.add("MatMul", left, right), node.size)
     if m == 1 and graph.is_fixed(b):
         matrix = graph.matrix(b, k, n, transposed)
         if a.leaf is INPUT and graph.tokens is not None:
@@ -219,8 +224,9 @@ def _matmul(graph: Graph, node: Node) -> str:
 
 
 def _outer(graph: Graph, node: Node) -> str:
-    a, b = node.inputs
-    return graph.flat(graph.add("Mul", graph.shaped(a, a.size, 1), graph.shaped(b, 1, b.size)), node.size)
+    (a, b), (matrices, m, _, n, _) = node.inputs, sizes_of(node)
+    product = graph.add("Mul", graph.shaped(a, matrices, m, 1), graph.shaped(b, matrices, 1, n))
+    return graph.flat(product, node.size)
 
 
 OPERATORS: dict[str, Write] = {

@@ -17,6 +17,7 @@ from myrnn.compiler.equations import Equation, Equations
 from myrnn.compiler.graph import Node, evaluate, topological
 from myrnn.compiler.leaves import Drawn, Kept, Length, LoopState, Parameter, StepNumber, StepTable
 from myrnn.compiler.loops import Recurrence, placeholders, run_in_numpy
+from myrnn.compiler.ops import sizes_of
 from myrnn.graphs.read import Drawing, Emphasis, GraphNode, NodeKind, ShownLines, statistics, value_range
 from myrnn.models.model import network_of, num_parameters, parameter_names
 
@@ -275,7 +276,7 @@ def _shapes(recurrence: Recurrence) -> dict[Node, tuple[int, int]]:
     shapes: dict[Node, tuple[int, int]] = {}
     for node in topological([*recurrence.step, *recurrence.kept.values(), recurrence.readout]):
         if node.operation == "matmul":
-            _, k, n, transposed = node.attributes
+            _, _, k, n, transposed = sizes_of(node)
             shapes[node.inputs[1]] = (n, k) if transposed else (k, n)
     for i, loop in enumerate(recurrence.loops):
         of_one = [*zip(_state_leaves(recurrence, i), loop.step, strict=True)]

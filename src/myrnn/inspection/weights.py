@@ -8,13 +8,14 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.linalg import block_diag
 
 from myrnn import _checks
 from myrnn.compiler import CompiledModel
 from myrnn.compiler.graph import Node, topological
 from myrnn.compiler.leaves import Kept, LoopState, Parameter
 from myrnn.compiler.loops import Recurrence
-from myrnn.compiler.ops import run_of
+from myrnn.compiler.ops import run_of, sizes_of
 from myrnn.errors import InvalidArgument
 from myrnn.inspection.one import compiled_of, main_state
 from myrnn.models.model import network_of, parameter_names, parameters_of
@@ -138,8 +139,8 @@ def _recurrent_matrices(compiled: CompiledModel) -> dict[str, NDArray[np.float32
         for product in (node for node in nodes if node.operation == "matmul"):
             for which, row, column, matrix in _parts(product, state, after.size, nodes, parameters):
                 key = (which, row, column)
-                found[key] = matrix.copy()
-                whole = matrix.size == parameters[which].size
+                found[key] = matrix[row : row + after.size, column : column + after.size].copy()
+                whole = matrix.size == found[key].size
                 place = f"[{row}:{row + after.size}, {column}:{column + after.size}]"
                 labels[key] = names[which] + ("" if whole else place)
     return {labels[key]: found[key] for key in sorted(found)}
@@ -148,21 +149,20 @@ def _recurrent_matrices(compiled: CompiledModel) -> dict[str, NDArray[np.float32
 def _parts(
     product: Node, state: int, units: int, nodes: list[Node], parameters: tuple[Any, ...]
 ) -> Iterator[tuple[int, int, int, NDArray[np.float32]]]:
-    """Yield the square parts of a parameter that this product applies to the state: parameter, row, column, numbers."""
-    rows, inner, columns, transposed = product.attributes
+    """Yield the square parts that this product applies to the state: number of a parameter, row, column, matrix."""
+    matrices, rows, inner, columns, transposed = sizes_of(product)
     # A row times a matrix, or a matrix times a column, whose transpose has the same eigenvalues.
     vector, leaf = product.inputs if rows == 1 else product.inputs[::-1]
     if 1 not in (rows, columns) or not isinstance(leaf.leaf, Parameter):
         return
-    which = leaf.leaf.number
-    if rows == 1:
-        matrix = parameters[which].data.reshape((columns, inner) if transposed else (inner, columns))
-        matrix = matrix.T if transposed else matrix
-    else:
-        matrix = parameters[which].data.reshape(rows, inner).T
+    which, is_flipped = leaf.leaf.number, transposed or rows > 1
+    size = max(rows, columns)
+    blocks = parameters[which].data.reshape((matrices, size, inner) if is_flipped else (matrices, inner, size))
+    # Those of several heads are one matrix, with zeros between the heads.
+    matrix = block_diag(*(blocks.swapaxes(1, 2) if is_flipped else blocks))
     for row in _places_of(vector, state, units):
         for column in _columns_used(product, units, nodes):
-            yield which, row, column, matrix[row : row + units, column : column + units]
+            yield which, row, column, matrix
 
 
 def _places_of(vector: Node, state: int, units: int) -> Iterator[int]:
@@ -247,16 +247,20 @@ def incoming_weights(model: Any, unit: int, state: str | None = None) -> dict[st
     columns = sorted(set(_columns(compiled.recurrence, after, place)))
     parts = [which for which, *_ in columns]
     found = {}
-    for which, column, width, transposed in columns:
+    for which, column, shape, transposed in columns:
+        head, index = divmod(column, shape[-1])
         numbers = parameters[which].data
-        matrix = numbers.reshape(width, -1).T if transposed else numbers.reshape(-1, width)
+        matrix = numbers.reshape(shape[0], shape[-1], -1)[head].T if transposed else numbers.reshape(shape)[head]
         where = f"[:, {column}]" if parts.count(which) > 1 else ""
-        found[names[which] + where] = matrix[:, column].copy()
+        found[names[which] + where] = matrix[:, index].copy()
     return found
 
 
-def _columns(recurrence: Recurrence, after: Node, place: int) -> Iterator[tuple[int, int, int, bool]]:
-    """Yield the columns that lead into one number of a node: parameter, index, count, and whether they are rows."""
+def _columns(recurrence: Recurrence, after: Node, place: int) -> Iterator[tuple[int, int, tuple[int, ...], bool]]:
+    """Yield the columns that lead into one number of a node: parameter, index, shape, and whether they are rows.
+
+    The shape is that of the matrices of all heads, as they are multiplied.
+    """
     waiting, seen, kept = [(after, place)], set(), recurrence.kept
     while waiting:
         number = waiting.pop()
@@ -268,11 +272,11 @@ def _columns(recurrence: Recurrence, after: Node, place: int) -> Iterator[tuple[
             # An earlier loop computed it.
             waiting.append((kept[node.leaf.number], place))
         elif node.operation == "matmul":
-            matrix, (rows, _, columns, transposed) = node.inputs[1], node.attributes
+            matrix, (matrices, rows, inner, columns, transposed) = node.inputs[1], sizes_of(node)
             if rows == 1 and isinstance(matrix.leaf, Parameter):
-                yield matrix.leaf.number, place, columns, transposed
-        elif weights := [factor.leaf for factor in _factors(node) if isinstance(factor.leaf, Parameter)]:
-            yield from ((weight.number, 0, 1, False) for weight in weights)
+                yield matrix.leaf.number, place, (matrices, inner, columns), transposed
+        elif weights := [(f.leaf.number, f.size) for f in _factors(node) if isinstance(f.leaf, Parameter)]:
+            yield from ((number, 0, (1, size, 1), False) for number, size in weights)
         elif node.operation != "sum":
             waiting += _before(node, place)
 

@@ -128,14 +128,18 @@ static void softmax_axis(float *out, const float *a, int outer, int n, int inner
     for (int i = 0; i < outer * n * inner; i++) out[i] = expf(out[i]);
 }
 
-/* out = a @ b, or added to it, of (m, k) and (k, n) numbers; b is stored as (n, k) if it is transposed. */
-static void multiply_plain(float *out, const float *a, const float *b, int m, int k, int n, int transposed, int add) {
-    for (int i = 0; i < m; i++)
+/* out = a @ b, or added to it, of several (m, k) and (k, n) numbers; b is stored as (n, k) if it is transposed. */
+static void multiply_plain(
+    float *out, const float *a, const float *b, int matrices, int m, int k, int n, int transposed, int add
+) {
+    for (int i = 0; i < matrices * m; i++) {
+        const float *matrix = b + i / m * k * n;
         for (int j = 0; j < n; j++) {
             float sum = add ? out[i * n + j] : 0.0f;
-            for (int s = 0; s < k; s++) sum += a[i * k + s] * (transposed ? b[j * k + s] : b[s * n + j]);
+            for (int s = 0; s < k; s++) sum += a[i * k + s] * (transposed ? matrix[j * k + s] : matrix[s * n + j]);
             out[i * n + j] = sum;
         }
+    }
 }
 
 /* out = a @ b, or added to it; the distance of a's rows is a_row, and of its columns a_step. */

@@ -115,15 +115,17 @@ function softmax_axis(out, out_at, a, a_at, outer, n, inner) {
     for (let i = 0; i < outer * n * inner; i++) out[out_at + i] = Math.exp(out[out_at + i]);
 }
 
-/* out = a @ b, or added to it, of (m, k) and (k, n) numbers; b is stored as (n, k) if it is transposed. */
-function multiply_plain(out, out_at, a, a_at, b, b_at, m, k, n, transposed, add) {
+/* out = a @ b, or added to it, of several (m, k) and (k, n) numbers; b is stored as (n, k) if it is transposed. */
+function multiply_plain(out, out_at, a, a_at, b, b_at, matrices, m, k, n, transposed, add) {
     const row = transposed ? 1 : n, step = transposed ? k : 1;
-    for (let i = 0; i < m; i++)
+    for (let i = 0; i < matrices * m; i++) {
+        const matrix = b_at + Math.floor(i / m) * k * n;
         for (let j = 0; j < n; j++) {
             let sum = add ? out[out_at + i * n + j] : 0;
-            for (let s = 0; s < k; s++) sum += a[a_at + i * k + s] * b[b_at + s * row + j * step];
+            for (let s = 0; s < k; s++) sum += a[a_at + i * k + s] * b[matrix + s * row + j * step];
             out[out_at + i * n + j] = sum;
         }
+    }
 }
 
 /* out = a @ b, or added to it; the distance of a's rows is a_row, and of its columns a_step. */

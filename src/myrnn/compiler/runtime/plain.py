@@ -275,18 +275,20 @@ def _column_by_row(
 
 @compiled
 def multiply_plain(
-    out: Floats, out_at: int, a: Floats, a_at: int, b: Floats, b_at: int, m: int, k: int, n: int, transposed: bool,
-    add: bool,
+    out: Floats, out_at: int, a: Floats, a_at: int, b: Floats, b_at: int, matrices: int, m: int, k: int, n: int,
+    transposed: bool, add: bool,
 ) -> None:  # fmt: skip
-    """Multiply (m, k) by (k, n), matrices without padding; the right one is stored as (n, k) if `transposed`."""
-    if k == 1:
-        _column_by_row(out, out_at, a, a_at, b, b_at, m, n, add)
-        return
-    for i in range(m):
-        if transposed or n == 1:
-            _matrix_by_row(out, out_at + i * n, a, a_at + i * k, b, b_at, k, n, add)
-        else:
-            _row_by_matrix(out, out_at + i * n, a, a_at + i * k, b, b_at, k, n, add)
+    """Multiply matrices (m, k) by (k, n), all without padding; the right ones are stored as (n, k) if `transposed`."""
+    for matrix in range(matrices):
+        first, left, right = out_at + matrix * m * n, a_at + matrix * m * k, b_at + matrix * k * n
+        if k == 1:
+            _column_by_row(out, first, a, left, b, right, m, n, add)
+            continue
+        for i in range(m):
+            if transposed or n == 1:
+                _matrix_by_row(out, first + i * n, a, left + i * k, b, right, k, n, add)
+            else:
+                _row_by_matrix(out, first + i * n, a, left + i * k, b, right, k, n, add)
 
 
 @compiled
