@@ -6,6 +6,7 @@ import sys
 from itertools import pairwise
 from pathlib import Path
 
+import mygrad as mg
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
@@ -20,7 +21,7 @@ from myrnn.inspection.automata.search import Cells, method_words, table_lengths,
 from myrnn.inspection.automata.teacher import Teacher, flat
 from myrnn.runs import save_run
 from myrnn.sequences import Sequences
-from myrnn.tasks import EqualCounts, Regular, Tomita
+from myrnn.tasks import EqualCounts, Regular, RunningParity, Tomita
 from myrnn.tasks.languages import Dfa, regular, tomita
 from myrnn.tasks.languages.automata import telling_apart
 
@@ -37,7 +38,11 @@ def counter(classes=2):
 
     The units are relu(odd + x) and relu(odd + x - 1), where odd is the first minus twice the second.
     """
-    model = RNN(2, 2, classes, rng=0)
+    return weighted(RNN(2, 2, classes, rng=0), classes)
+
+
+def weighted(model, classes=2):
+    """Return a network of two units with these weights."""
     numbers = ([[0, 0], [1, 1]], [0, -1], [[1, 1], [-2, -2]], np.eye(2, classes, 1)[[0, 0]], np.eye(1, classes)[0] / 2)
     numbers[3][1] *= -2
     for parameter, given in zip(model.parameters, (*numbers[:3], *numbers[3:]), strict=True):
@@ -49,6 +54,12 @@ def counter(classes=2):
 def odd():
     """The same, compiled."""
     return myrnn.compile(counter())
+
+
+@pytest.fixture(scope="module")
+def odd_at_each_step():
+    """The same network with an output for each step."""
+    return myrnn.compile(weighted(Stacked(2, 2, 2, cell="rnn", layers=1, per_step=True, rng=0)))
 
 
 # Languages ------------------------------------------------------------------------------------------------------------
@@ -138,6 +149,27 @@ def test_any_class_can_be_the_accepting_one(odd):
         extract_automaton(three, "01")
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        pytest.param({}, id="both"),
+        pytest.param({"equivalence": "words"}, id="words", marks=pytest.mark.long),
+        pytest.param({"method": "clusters"}, id="clusters", marks=pytest.mark.long),
+    ],
+)
+def test_the_last_of_the_outputs_at_all_steps_counts(options, odd_at_each_step):
+    found = extract_automaton(odd_at_each_step, "01", **options)
+    assert found.complete and found.dfa.difference(ODD) is None
+    assert found.agreement(RunningParity()).share == found.agreement(odd_at_each_step).share == 1
+
+
+def test_the_empty_string_is_rejected_if_it_has_no_output(odd_at_each_step):
+    even = extract_automaton(odd_at_each_step, "01", accept=0)
+    assert "" not in even and "11" in even and len(even) == 3
+    for other in (RunningParity(), odd_at_each_step):
+        assert even.agreement(other, accept=0).share == 1
+
+
 def test_symbols_may_have_other_names_and_tokens(odd):
     found = extract_automaton(odd, {"one": 1, "nil": 0})
     assert "one nil nil" in found and "one one" not in found
@@ -174,6 +206,19 @@ def test_a_model_that_does_not_compile_is_queried_op_by_op(monkeypatch):
     monkeypatch.setattr("myrnn.inspection.automata.teacher.SHORT_WORDS", 20)
     found = extract_automaton(Uneven(), "01", samples=10, max_length=4)
     assert found.dfa.difference(regular("[01]{2,}")) is None
+
+
+class UnevenSteps(Uneven):
+    """The same with an output for each step."""
+
+    def __call__(self, x):
+        return mg.concatenate([super().__call__(x)] * len(x))
+
+
+@pytest.mark.filterwarnings("ignore:the model is asked op by op")
+def test_a_model_with_an_output_for_each_step_must_compile():
+    with pytest.raises(InvalidArgument, match=r"returned shape \(2, 2\): of scores for each step, return the last row"):
+        extract_automaton(UnevenSteps(), "01")
 
 
 def test_states_that_no_short_word_reaches_are_followed(odd, monkeypatch):
@@ -347,8 +392,6 @@ def test_a_language_with_other_symbols_is_refused():
 
 
 def test_models_with_other_outputs_are_refused(in_python):
-    with pytest.raises(InvalidArgument, match=r"^the model has an output for each step"):
-        extract_automaton(Stacked(2, 3, 2, cell="rnn", per_step=True, rng=0), "01")
     with refused("the model has one output, but an automaton is read out of one with classes"):
         extract_automaton(RNN(2, 3, 1, rng=0), "01")
 

@@ -56,7 +56,8 @@ def extract_automaton(
     Parameters
     ----------
     model : callable, CompiledModel or Language
-        A model with one output for each sequence, logits (1, K). With two classes, 0 means rejected and 1 accepted. A
+        A model with one output for each sequence, logits (1, K). If it compiles, it may have one for each step, (T, K):
+        the last one counts, and the empty string is rejected. With two classes, 0 means rejected and 1 accepted. A
         language, such as one of `myrnn.tasks`, can be queried in the same way.
     alphabet : iterable of str, or mapping of str to int
         The names of the model's symbols 0, 1 and so on; or some of its symbols by name.

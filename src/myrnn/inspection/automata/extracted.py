@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from myrnn import _checks, results
 from myrnn.errors import InvalidArgument
 from myrnn.inspection.automata.search import LONGEST, TABLE_SAMPLES, table_lengths, table_words
-from myrnn.inspection.automata.teacher import Teacher, Word, word_at
+from myrnn.inspection.automata.teacher import Teacher, Word, last_of, word_at
 from myrnn.intervals import shares
 from myrnn.sequences import Sequences
 from myrnn.tasks import recognition_of
@@ -245,7 +245,9 @@ class ExtractedAutomaton(results.Result):
             def accepted(strings: Strings, offsets: Offsets) -> Bools:
                 nothing = np.zeros(len(offsets) - 1, dtype=np.int64)
                 answers = other.truth(Sequences(strings, offsets, nothing, other.dim_input))
-                return answers == (1 if accept is None else accept)
+                right: Bools = answers == (1 if accept is None else accept)
+                # Of answers at all steps, the last one counts; without a step there is none.
+                return last_of(right, offsets) if getattr(other, "per_step", False) else right
 
             return "truth", accepted, known
         if known is not None:

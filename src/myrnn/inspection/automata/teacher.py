@@ -57,6 +57,14 @@ def joined(*parts: Words) -> Words:
     return np.concatenate([strings for strings, _ in parts]), offsets_of(lengths)
 
 
+def last_of(accepted: Bools, offsets: Offsets) -> Bools:
+    """Return whether each of N words is accepted after its last step, bool (N,); a word without steps is not."""
+    has_steps = offsets[1:] > offsets[:-1]
+    found = np.zeros(len(has_steps), dtype=np.bool_)
+    found[has_steps] = accepted[offsets[1:][has_steps] - 1]
+    return found
+
+
 class Teacher:
     """Answers whether strings are accepted, and counts the queries."""
 
@@ -85,13 +93,8 @@ class Teacher:
         self._accept = self._checked_class(accept)
 
     def _checked_class(self, accept: int | None) -> int:
-        empty = self._logits(np.zeros(0, dtype=np.int32), np.zeros(2, dtype=np.int64))
-        if getattr(self._compiled, "per_step", False) or len(empty) != 1:
-            raise InvalidArgument(
-                "the model has an output for each step, but an automaton is read out of a model with one for each "
-                "sequence"
-            )
-        classes = empty.shape[1]
+        # One of two steps shows whether a model that does not compile has an output for each: then it is refused.
+        _, classes = self._outputs(np.repeat(self._tokens[:1], 2), np.array([0, 2])).shape
         if classes < 2:
             raise InvalidArgument("the model has one output, but an automaton is read out of one with classes")
         if accept is None and classes > 2:
@@ -171,11 +174,15 @@ class Teacher:
     def _contains(self, strings: Strings, offsets: Offsets) -> Bools:
         if self._language is not None:
             return self._language.contains(strings, offsets)
-        logits = self._logits(self._tokens[strings], offsets)
-        check_finite(logits, np.diff(offsets))
-        return logits.argmax(axis=1) == self._accept
+        outputs, lengths = self._outputs(self._tokens[strings], offsets), np.diff(offsets)
+        if self._compiled is None or not self._compiled.per_step:
+            check_finite(outputs, lengths)
+            return outputs.argmax(axis=1) == self._accept
+        check_finite(outputs[offsets[1:][lengths > 0] - 1], lengths[lengths > 0])
+        return last_of(outputs.argmax(axis=1) == self._accept, offsets)
 
-    def _logits(self, tokens: NDArray[np.int32], offsets: Offsets) -> Floats:
+    def _outputs(self, tokens: NDArray[np.int32], offsets: Offsets) -> Floats:
+        """Return the logits of N words, float32 (N, K), or of all their steps, (sum of T, K)."""
         read = Sequences(tokens, offsets, np.zeros(len(offsets) - 1, dtype=np.int64), self._width)
         return self._classifier.scores(read) if self._compiled is None else self._compiled.logits(read)
 
@@ -185,9 +192,10 @@ class Teacher:
             return bool(self._contains(strings, offsets)[0])
         # A single call would check the model anew, which takes twenty times as long as the answer.
         one = Sequences(self._tokens[strings], offsets, [0], self._width)
-        out = self._reader.whole(one)
-        check_finite(out, one.lengths)
-        return int(out[0].argmax()) == self._accept
+        # Without a step, a model with an output for each step has none, and accepts nothing.
+        out = self._reader.whole(one)[-1:]
+        check_finite(out, one.lengths[: len(out)])
+        return bool(len(out)) and int(out[0].argmax()) == self._accept
 
     @cached_property
     def _reader(self) -> Reader:
