@@ -114,6 +114,9 @@ def test_add_dots_is_the_product_with_the_transpose(rows, columns):
 # Vectors, matrices with many and few columns, and those that consist of parts of lanes.
 PLAIN = [(1, 32, 32), (1, 33, 17), (1, 64, 8), (1, 8, 64), (1, 100, 1), (1, 70, 3), (3, 5, 7), (2, 50, 120), (1, 1, 1)]
 PLAIN += [(32, 1, 32), (7, 1, 9), (64, 1, 8), (16, 1, 100), (19, 1, 1), (1, 0, 5)]
+# Rows that are covered by vectors of 1 to 16 numbers, and groups of rows that overlap.
+PLAIN += [(1, 11, n) for n in (2, 3, 4, 6, 8, 15, 16, 31)] + [(1, k, 11) for k in (2, 3, 4, 6, 8, 15, 16, 31)]
+PLAIN += [(5, 1, n) for n in (2, 3, 4, 6, 8, 15, 16, 31)]
 
 
 @pytest.mark.parametrize("add", [False, True])
@@ -130,7 +133,10 @@ def test_multiply_plain_is_the_product_of_matrices_without_padding(matrices, siz
     assert out[0] == out[-1] == MARK
 
 
-@pytest.mark.parametrize("shape", [(1, 100, 1), (3, 70, 1), (40, 5, 1), (19, 16, 1), (1, 33, 120), (3, 2, 17)], ids=str)
+SUMS = [(1, 100, 1), (3, 70, 1), (40, 5, 1), (19, 16, 1), (9, 8, 1), (8, 1, 1), (1, 33, 120), (3, 2, 17), (2, 9, 6)]
+
+
+@pytest.mark.parametrize("shape", SUMS, ids=str)
 def test_sum_axis_is_the_sum_over_the_middle_axis(shape):
     a = random(0, *shape)
     out = np.full(shape[0] * shape[2] + 2, MARK)
@@ -150,7 +156,7 @@ def test_softmax_and_its_logarithm_are_those_over_the_middle_axis(shape):
         assert out[0] == out[-1] == MARK
 
 
-@pytest.mark.parametrize("shape", [(3, 40, 1), (40, 3, 1), (1, 3, 20), (2, 4, 33)], ids=str)
+@pytest.mark.parametrize("shape", [(3, 40, 1), (40, 3, 1), (5, 8, 1), (1, 3, 20), (2, 4, 33), (2, 3, 6)], ids=str)
 def test_repeat_repeats_along_a_new_middle_axis(shape):
     a = random(0, shape[0], 1, shape[2])
     out = np.full(np.prod(shape) + 2, MARK)

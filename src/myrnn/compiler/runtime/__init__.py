@@ -6,7 +6,8 @@
 - `products`: matrix products, and softmax cross-entropy
 - `scores`: scores of outputs, besides their loss
 - `draws`: random numbers
-- `plain`: products, sums and softmax of matrices without padding
+- `strips`: code for matrices of any width without padding
+- `plain`: their products, sums and softmax
 - `moves`: moving numbers, and aligning sequences
 - `threads`: the floating-point mode of a thread, and the barrier for the threads of a batch
 - `updates`: the optimizers' steps

@@ -24,8 +24,9 @@ from numba.extending import lower_builtin, lower_cast, models, register_model
 from myrnn.compiler.runtime import LANES
 from myrnn.compiler.runtime.functions import signature_of
 
+_INT32 = ir.IntType(32)
 FLOATS = ir.VectorType(ir.FloatType(), LANES)
-INTEGERS = ir.VectorType(ir.IntType(32), LANES)
+INTEGERS = ir.VectorType(_INT32, LANES)
 _MASK = ir.VectorType(ir.IntType(1), LANES)
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
@@ -120,15 +121,16 @@ class CodeValue:
 
 def _constant(kind: Any, number: Any) -> Any:
     if isinstance(kind, ir.VectorType):
-        return ir.Constant(kind, [ir.Constant(kind.element, number)] * LANES)
+        return ir.Constant(kind, [ir.Constant(kind.element, number)] * kind.count)
     return ir.Constant(kind, number)
 
 
 def call(name: str, *values: Any) -> CodeValue:
     """Call an LLVM intrinsic for as many lanes as are given."""
     known = next(value for value in values if isinstance(value, CodeValue))
-    kind = ir.FunctionType(FLOATS, [FLOATS] * len(values))
-    function = cgutils.get_or_insert_function(known.builder.module, kind, f"llvm.{name}.v{LANES}f32")
+    lanes = known.llvm.type
+    kind = ir.FunctionType(lanes, [lanes] * len(values))
+    function = cgutils.get_or_insert_function(known.builder.module, kind, f"llvm.{name}.v{lanes.count}f32")
     return CodeValue(known.builder, known.builder.call(function, [known.beside(value).llvm for value in values]))
 
 
@@ -139,19 +141,41 @@ def fma(a: Any, b: Any, c: Any) -> CodeValue:
 
 def shuffle(a: CodeValue, b: CodeValue, order: list[int]) -> CodeValue:
     """Return the numbers of two values selected by `order`; those of `b` count from those of `a` on."""
-    kind = ir.VectorType(ir.IntType(32), len(order))
+    kind = ir.VectorType(_INT32, len(order))
     return CodeValue(a.builder, a.builder.shuffle_vector(a.llvm, b.llvm, ir.Constant(kind, order)))
 
 
-def splat(number: CodeValue) -> CodeValue:
-    """Return a number repeated sixteen times."""
-    undefined = ir.Constant(ir.VectorType(number.llvm.type, LANES), ir.Undefined)
-    first = number.builder.insert_element(undefined, number.llvm, ir.Constant(ir.IntType(32), 0))
-    return CodeValue(number.builder, number.builder.shuffle_vector(first, undefined, _constant(INTEGERS, 0)))
+def splat(number: CodeValue, count: int = LANES) -> CodeValue:
+    """Return a number repeated in so many lanes."""
+    undefined = ir.Constant(ir.VectorType(number.llvm.type, count), ir.Undefined)
+    first = number.builder.insert_element(undefined, number.llvm, ir.Constant(_INT32, 0))
+    nowhere = ir.Constant(ir.VectorType(_INT32, count), None)
+    return CodeValue(number.builder, number.builder.shuffle_vector(first, undefined, nowhere))
 
 
-def _vector_at(array: CodeValue, index: CodeValue) -> Any:
-    return array.builder.bitcast(array.builder.gep(array.llvm, [index.llvm]), FLOATS.as_pointer())
+def floats(count: int) -> ir.VectorType:
+    """Return the type of so many float32 lanes."""
+    return ir.VectorType(ir.FloatType(), count)
+
+
+def _vector_at(array: CodeValue, index: CodeValue, kind: ir.VectorType = FLOATS) -> Any:
+    return array.builder.bitcast(array.builder.gep(array.llvm, [index.llvm]), kind.as_pointer())
+
+
+def load_lanes(array: CodeValue, index: CodeValue, count: int) -> CodeValue:
+    """Return so many consecutive numbers of a flat float32 array as lanes."""
+    return CodeValue(array.builder, array.builder.load(_vector_at(array, index, floats(count)), align=4))
+
+
+def spread_lanes(array: CodeValue, index: CodeValue, count: int) -> CodeValue:
+    """Return a number of a flat float32 array, repeated in so many lanes."""
+    address = array.builder.gep(array.llvm, [index.llvm])
+    return splat(CodeValue(array.builder, array.builder.load(address, align=4)), count)
+
+
+def store_lanes(array: CodeValue, index: CodeValue, value: CodeValue) -> None:
+    """Write all lanes of a value to consecutive numbers."""
+    array.builder.store(value.llvm, _vector_at(array, index, value.llvm.type), align=4)
 
 
 # ---- instructions ----
@@ -198,41 +222,40 @@ _register(operator.neg, signature(lanes, lanes), operator.neg)
 @instruction
 def load(array: Array, index: Index) -> Lanes:
     """Return `array[index:index + 16]` of a flat float32 array. Nothing is checked."""
-    return CodeValue(array.builder, array.builder.load(_vector_at(array, index), align=4))
+    return load_lanes(array, index, LANES)
 
 
 @instruction
 def spread(array: Array, index: Index) -> Lanes:
     """Return `array[index]` of a flat float32 array, repeated sixteen times. Nothing is checked."""
-    address = array.builder.gep(array.llvm, [index.llvm])
-    return splat(CodeValue(array.builder, array.builder.load(address, align=4)))
+    return spread_lanes(array, index, LANES)
 
 
 @instruction
 def store(array: Array, index: Index, value: Lanes) -> None:
     """Write `array[index:index + 16] = value`. Nothing is checked."""
-    array.builder.store(value.llvm, _vector_at(array, index), align=4)
+    store_lanes(array, index, value)
 
 
-def first_lanes(count: CodeValue) -> CodeValue:
+def first_lanes(count: CodeValue, lanes: int = LANES) -> CodeValue:
     """Return which lanes are among the first `count`."""
-    numbers = CodeValue(count.builder, ir.Constant(INTEGERS, list(range(LANES))))
-    return numbers < splat(count.cast("trunc", ir.IntType(32)))
+    numbers = CodeValue(count.builder, ir.Constant(ir.VectorType(_INT32, lanes), list(range(lanes))))
+    return numbers < splat(count.cast("trunc", _INT32), lanes)
 
 
 def load_some(array: CodeValue, index: CodeValue, some: CodeValue) -> CodeValue:
     """Return consecutive numbers in some of the lanes, and zeros in the others, whose numbers are not read."""
-    kind = ir.FunctionType(FLOATS, [FLOATS.as_pointer(), ir.IntType(32), _MASK, FLOATS])
+    kind = ir.FunctionType(FLOATS, [FLOATS.as_pointer(), _INT32, _MASK, FLOATS])
     function = cgutils.get_or_insert_function(array.builder.module, kind, f"llvm.masked.load.v{LANES}f32.p0")
-    arguments = [_vector_at(array, index), ir.Constant(ir.IntType(32), 4), some.llvm, ir.Constant(FLOATS, None)]
+    arguments = [_vector_at(array, index), ir.Constant(_INT32, 4), some.llvm, ir.Constant(FLOATS, None)]
     return CodeValue(array.builder, array.builder.call(function, arguments))
 
 
 def store_some(array: CodeValue, index: CodeValue, value: CodeValue, some: CodeValue) -> None:
     """Write some of the lanes to consecutive numbers; the other numbers are neither read nor written."""
-    kind = ir.FunctionType(ir.VoidType(), [FLOATS, FLOATS.as_pointer(), ir.IntType(32), _MASK])
+    kind = ir.FunctionType(ir.VoidType(), [FLOATS, FLOATS.as_pointer(), _INT32, _MASK])
     function = cgutils.get_or_insert_function(array.builder.module, kind, f"llvm.masked.store.v{LANES}f32.p0")
-    array.builder.call(function, [value.llvm, _vector_at(array, index), ir.Constant(ir.IntType(32), 4), some.llvm])
+    array.builder.call(function, [value.llvm, _vector_at(array, index), ir.Constant(_INT32, 4), some.llvm])
 
 
 @instruction
@@ -248,20 +271,32 @@ def store_first(array: Array, index: Index, value: Lanes, count: Index) -> None:
 
 
 def add_up(rows: list[CodeValue]) -> CodeValue:
-    """Return the sums of the lanes of sixteen values, that of the first in the first lane, and so on."""
-    # The halves of a value are added first, since half as many lanes are moved faster on many processors.
-    halves = [[lane + first for lane in range(8)] for first in (0, 8)]
-    rows = [shuffle(row, row, halves[0]) + shuffle(row, row, halves[1]) for row in rows]
-    eights = []
-    for eight in (rows[:8], rows[8:]):
-        for half in (4, 2, 1):
-            # Add the halves of two values, and put their sums next to each other.
-            upper = [lane if not lane & half else 8 + lane - half for lane in range(8)]
-            lower = [lane + half if not lane & half else 8 + lane for lane in range(8)]
-            pairs = zip(eight[:half], eight[half:], strict=True)
-            eight = [shuffle(a, b, upper) + shuffle(a, b, lower) for a, b in pairs]
-        eights += eight
-    return shuffle(eights[0], eights[1], list(range(16)))
+    """Return the sums of the lanes of eight values, that of the first in the first lane, and so on."""
+    count = rows[0].llvm.type.count
+    if count == 2 * len(rows):
+        # The halves of a value are added first, since half as many lanes are moved faster on many processors.
+        rows = [shuffle(row, row, list(range(8))) + shuffle(row, row, list(range(8, 16))) for row in rows]
+        count = 8
+    # Narrow values are put next to each other, and need fewer additions.
+    rows = [_side_by_side(rows[first::count]) for first in range(count)]
+    half = count // 2
+    while half:
+        # Add the halves of two values, and put their sums next to each other.
+        upper = [lane if not lane & half else 8 + lane - half for lane in range(8)]
+        lower = [lane + half if not lane & half else 8 + lane for lane in range(8)]
+        pairs = zip(rows[:half], rows[half:], strict=True)
+        rows = [shuffle(a, b, upper) + shuffle(a, b, lower) for a, b in pairs]
+        half //= 2
+    (sums,) = rows
+    return sums
+
+
+def _side_by_side(parts: list[CodeValue]) -> CodeValue:
+    """Return the lanes of all values in one; there are one, two, four or eight."""
+    while len(parts) > 1:
+        lanes = 2 * parts[0].llvm.type.count
+        parts = [shuffle(a, b, list(range(lanes))) for a, b in zip(parts[::2], parts[1::2], strict=True)]
+    return parts[0]
 
 
 @instruction
@@ -289,8 +324,9 @@ def keep(value: Lanes, count: Index) -> Lanes:
 @instruction
 def total(value: Lanes) -> Float:
     """Return the sum of all lanes."""
-    half = LANES // 2
+    half = value.llvm.type.count // 2
     while half:
-        value = value + shuffle(value, value, [lane + half if lane < half else lane for lane in range(LANES)])
+        lower, upper = list(range(half)), list(range(half, 2 * half))
+        value = shuffle(value, value, lower) + shuffle(value, value, upper)
         half //= 2
-    return CodeValue(value.builder, value.builder.extract_element(value.llvm, ir.Constant(ir.IntType(32), 0)))
+    return CodeValue(value.builder, value.builder.extract_element(value.llvm, ir.Constant(_INT32, 0)))
