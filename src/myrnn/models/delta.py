@@ -62,13 +62,14 @@ class DeltaProductLayer(Layer):
         self.scale = parameter(np.ones((1, size)))
 
     def start(self) -> State:
-        """Return the state before the first step, zeros: S (H, d, d) and x (1, C)."""
+        """Return the state before the first step: h (1, D), and S (H, d, d), zeros."""
         size = self.dim_recurrent // self.heads
-        return self._zeros(self.heads, size, size), self._zeros(1, self.dim_input)
+        S = self._zeros(self.heads, size, size)
+        return self._read(self._zeros(1, self.dim_input), S), S
 
     def step(self, x_t: Any, state: State) -> State:
-        """Return the next state: S (H, d, d), whose rows belong to keys, and `x_t` (1, C)."""
-        S, _ = state
+        """Return the next state: h (1, D), and S (H, d, d), whose rows belong to keys; `x_t` is (1, C)."""
+        _, S = state
         heads, size, _ = S.shape
         if self.gated:
             S = exp(-exp(self.rate) * softplus(self.fc_x2a(x_t))).reshape(heads, 1, 1) * S
@@ -79,11 +80,9 @@ class DeltaProductLayer(Layer):
             if self.negative_eigenvalues:
                 b = TWO * b
             S = S + k.reshape(heads, size, 1) * (b * (v - matmul(k, S)))
-        return S, x_t
+        return self._read(x_t, S), S
 
-    def output(self, state: State) -> Any:
-        """Return h, (1, D)."""
-        S, x_t = state
+    def _read(self, x_t: Any, S: Any) -> Any:
         heads, size, _ = S.shape
         q = unit(silu(self.fc_x2q(x_t)).reshape(heads, 1, size))
         y = matmul(q, S).reshape(heads, size)
@@ -141,16 +140,17 @@ class RWKV7Layer(Layer):
         self.scale, self.shift = parameter(np.ones((1, dim_recurrent))), parameter(np.zeros((1, dim_recurrent)))
 
     def start(self) -> State:
-        """Return the state before the first step, zeros: S (H, d, d), k and v (1, D), and two rows (1, C)."""
-        size, row = self.dim_recurrent // self.heads, self._zeros(1, self.dim_input)
-        return self._zeros(self.heads, size, size), self._zeros(), self._zeros(), row, row
+        """Return the state before the first step: h (1, D), and S (H, d, d) and a row (1, C), zeros."""
+        size, row, vector = self.dim_recurrent // self.heads, self._zeros(1, self.dim_input), self._zeros()
+        S = self._zeros(self.heads, size, size)
+        return self._read(row, row, S, vector, vector), S, row
 
     def _mixed(self, name: str, x_t: Any, before: Any) -> Any:
         return x_t * (ONE - self.mix[name]) + before * self.mix[name]
 
     def step(self, x_t: Any, state: State) -> State:
-        """Return the next state: S (H, d, d), whose rows belong to keys, k and v (1, D), the last row and `x_t`."""
-        S, _, _, _, before = state
+        """Return the next state: h (1, D), S (H, d, d), whose rows belong to keys, and `x_t`, (1, C)."""
+        _, S, before = state
         heads, size, _ = S.shape
         as_rows, as_columns = (heads, 1, size), (heads, size, 1)
         x = {name: self._mixed(name, x_t, before) for name in "kvwa"}
@@ -161,11 +161,9 @@ class RWKV7Layer(Layer):
         rate = a.reshape(*as_columns) * removed.reshape(*as_columns)
         k = k * (ONE + (a - ONE) * self.added)
         S = w.reshape(*as_columns) * S - rate * matmul(removed, S) + k.reshape(*as_columns) * v.reshape(*as_rows)
-        return S, k, v, before, x_t
+        return self._read(x_t, before, S, k, v), S, x_t
 
-    def output(self, state: State) -> Any:
-        """Return h, (1, D)."""
-        S, k, v, before, x_t = state
+    def _read(self, x_t: Any, before: Any, S: Any, k: Any, v: Any) -> Any:
         heads, size, _ = S.shape
         as_rows, as_one = (heads, 1, size), (1, self.dim_recurrent)
         r = self.fc_x2r(self._mixed("r", x_t, before))

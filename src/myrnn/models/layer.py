@@ -42,12 +42,16 @@ Heads = Annotated[int, Meta(ge=1, le=1_000, description="The number of heads, wh
 # The dense layers that read a hidden state but are not part of the recurrence of hidden states.
 READERS = ("fc_h2y", "fc_h2a", "fc_h2v")
 
-# The state of a layer: all that a step, or the output, reads of earlier steps.
+# The state of a layer: the hidden state h, which is its output, and whatever else the next step reads.
 State = tuple[Any, ...]
 
 
 class Layer:
-    """One recurrent layer: its initial state, its step, and its output, which is called the hidden state."""
+    """One recurrent layer: its initial state, and its step.
+
+    Some cells compute h from the rest of the state and from the row. Before the first step they do so with a row of
+    zeros: an empty sequence is then no other computation.
+    """
 
     def __init__(self, dim_recurrent: int) -> None:
         self.dim_recurrent = dim_recurrent
@@ -57,12 +61,8 @@ class Layer:
         return (self._zeros(),)
 
     def step(self, x_t: Any, state: State) -> State:
-        """Return the next state; `x_t` is (1, C)."""
+        """Return the next state, whose first part is h (1, D); `x_t` is (1, C)."""
         raise NotImplementedError
-
-    def output(self, state: State) -> Any:
-        """Return what the layer above reads, (1, D): h, which is the first of the state unless a cell computes it."""
-        return state[0]
 
     @property
     def parameters(self) -> tuple[Tensor, ...]:
@@ -138,7 +138,7 @@ class OneLayer(Layer):
         state = self.start()
         for x_t in x:
             state = self.step(x_t[np.newaxis], state)
-        return self.fc_h2y(self.output(state))
+        return self.fc_h2y(state[0])
 
 
 class GatedOneLayer(OneLayer):

@@ -58,12 +58,13 @@ class LRULayer(Layer):
         self.fc_v2g = layer(size, size)
 
     def start(self) -> State:
-        """Return the state before the first step: both parts of c, and u, zeros (1, D)."""
-        return self._zeros(), self._zeros(), self._zeros()
+        """Return the state before the first step: h, and both parts of c, zeros (1, D)."""
+        real = imaginary = u = self._zeros()
+        return self._read(real, imaginary, u), real, imaginary
 
     def step(self, x_t: Any, state: State) -> State:
-        """Return the next state: both parts of c, and u, (1, D); `x_t` is (1, C)."""
-        real, imaginary, _ = state
+        """Return the next state: h and both parts of c, (1, D); `x_t` is (1, C)."""
+        _, real, imaginary = state
         u = self.fc_x2u(x_t)
         size, angle, scale = exp(-exp(self.nu)), exp(self.theta), exp(self.gamma)
         a, b = size * cos(angle), size * sin(angle)
@@ -71,11 +72,9 @@ class LRULayer(Layer):
             a * real - b * imaginary + scale * matmul(u, self.b_real),
             a * imaginary + b * real + scale * matmul(u, self.b_imaginary),
         )
-        return real, imaginary, u
+        return self._read(real, imaginary, u), real, imaginary
 
-    def output(self, state: State) -> Any:
-        """Return h, (1, D)."""
-        real, imaginary, u = state
+    def _read(self, real: Any, imaginary: Any, u: Any) -> Any:
         v = gelu(matmul(real, self.c_real) - matmul(imaginary, self.c_imaginary) + self.skip * u)
         return v * sigmoid(self.fc_v2g(v))
 
@@ -108,24 +107,22 @@ class MambaLayer(Layer):
         self.skip = parameter(np.ones((1, size)))
 
     def start(self) -> State:
-        """Return the state before the first step, zeros: s (D, N), u (1, D), x (1, C) and W - 1 rows (1, D)."""
-        s, x = self._zeros(self.dim_recurrent, self.dim_state), self._zeros(1, self.dim_input)
-        return s, self._zeros(), x, *([self._zeros()] * (self.convolution - 1))
+        """Return the state before the first step: h (1, D), and s (D, N) and W - 1 rows (1, D), zeros."""
+        s, u, x = self._zeros(self.dim_recurrent, self.dim_state), self._zeros(), self._zeros(1, self.dim_input)
+        return self._read(s, u, x), s, *([u] * (self.convolution - 1))
 
     def step(self, x_t: Any, state: State) -> State:
-        """Return the next state: s (D, N), u (1, D), `x_t` (1, C) and the last W - 1 rows before the convolution."""
-        s, _, _, *rows = state
+        """Return the next state: h (1, D), s (D, N) and the last W - 1 rows that the convolution reads, (1, D)."""
+        _, s, *rows = state
         u = self.fc_x2u(x_t)
         rows = [*rows, u]
         if self.convolution > 1:
             u = silu((self.kernel * concatenate(rows)).sum(axis=0, keepdims=True) + self.kernel_bias)
         d = softplus(self.fc_r2d(self.fc_u2r(u)))
         s = exp(-d.T * exp(self.a)) * s + (d * u).T * self.fc_u2b(u)
-        return s, u, x_t, *rows[1:]
+        return self._read(s, u, x_t), s, *rows[1:]
 
-    def output(self, state: State) -> Any:
-        """Return h, (1, D)."""
-        s, u, x_t, *_ = state
+    def _read(self, s: Any, u: Any, x_t: Any) -> Any:
         v = matmul(s, self.fc_u2c(u).T).T + self.skip * u
         return v * silu(self.fc_x2z(x_t))
 

@@ -236,9 +236,9 @@ class Stacked:
         for h in rows:
             for index, layer in enumerate(self.stack):
                 states[index] = layer.step(h, states[index])
-                h = layer.output(states[index])
+                h = states[index][0]
             tops.append(h)
-        return tops, tops[-1] if tops else self.stack[-1].output(states[-1])
+        return tops, states[-1][0]
 
     def _both_ways(self, rows: list[Any]) -> tuple[list[Any], Any]:
         """Return the same, (1, 2 D) each, for layers that read in both directions."""
@@ -286,8 +286,8 @@ def with_stack_depth(model: Any, depth: int | None) -> Iterator[None]:
 
 def _read(layer: Layer, rows: list[Any]) -> tuple[list[Any], Any]:
     """Return the hidden state of a layer after each row, and the last one (without rows, the initial one)."""
-    state, states = layer.start(), []
+    state, hidden = layer.start(), []
     for row in rows:
         state = layer.step(row, state)
-        states.append(layer.output(state))
-    return states, states[-1] if states else layer.output(state)
+        hidden.append(state[0])
+    return hidden, state[0]

@@ -69,29 +69,27 @@ class MLSTMLayer(Layer):
         self.fc_x2o = layer(dim_input, dim_recurrent)
 
     def start(self) -> State:
-        """Return the state before the first step, zeros: C (H, d, d), n (H, d, 1), m (H, 1, 1) and x (1, C)."""
+        """Return the state before the first step: h (1, D), and C (H, d, d), n (H, d, 1) and m (H, 1, 1), zeros."""
         heads, size = self.heads, self.dim_recurrent // self.heads
-        memory = self._zeros(heads, size, size), self._zeros(heads, size, 1), self._zeros(heads, 1, 1)
-        return *memory, self._zeros(1, self.dim_input)
+        C, n, m = self._zeros(heads, size, size), self._zeros(heads, size, 1), self._zeros(heads, 1, 1)
+        return self._read(self._zeros(1, self.dim_input), C, n, m), C, n, m
 
     def step(self, x_t: Any, state: State) -> State:
-        """Return the next state: C (H, d, d), n (H, d, 1), m (H, 1, 1) and `x_t` (1, C)."""
-        C, n, m, _ = state
+        """Return the next state: h (1, D), C (H, d, d), n (H, d, 1) and m (H, 1, 1); `x_t` is (1, C)."""
+        _, C, n, m = state
         heads, size, _ = C.shape
         k = self.fc_x2k(x_t).reshape(heads, size, 1) / np.float32(math.sqrt(size))
         v = self.fc_x2v(x_t).reshape(heads, 1, size)
         log_i = self.fc_x2i(x_t).reshape(heads, 1, 1)
         log_f = m - softplus(-self.fc_x2f(x_t)).reshape(heads, 1, 1)
-        # Not below 0: exp(-m) would be infinite in the output, and its gradient NaN.
+        # Not below 0: exp(-m) would be infinite, and its gradient NaN.
         m = maximum(maximum(log_f, log_i), np.float32(0))
         i, f = exp(log_i - m), exp(log_f - m)
         C = f * C + (i * k) * v
         n = f * n + i * k
-        return C, n, m, x_t
+        return self._read(x_t, C, n, m), C, n, m
 
-    def output(self, state: State) -> Any:
-        """Return h, (1, D)."""
-        C, n, m, x_t = state
+    def _read(self, x_t: Any, C: Any, n: Any, m: Any) -> Any:
         heads, size, _ = C.shape
         q = self.fc_x2q(x_t).reshape(heads, 1, size)
         read = matmul(q, C) / maximum(absolute(matmul(q, n)), exp(-m))
