@@ -57,10 +57,8 @@ def mamba(p, model, xs):
     states = np.zeros((model.dim_recurrent, model.dim_state))
     h = np.zeros(model.dim_recurrent)
     for t, x in enumerate(xs):
-        u = rows[t]
-        if model.convolution > 1:
-            past = [rows[t - lag] * p["kernel"][-1 - lag] for lag in range(min(t + 1, model.convolution))]
-            u = silu(sum(past) + p["kernel_bias"][0])
+        past = [rows[t - lag] * p["kernel"][-1 - lag] for lag in range(min(t + 1, model.convolution))]
+        u = silu(sum(past) + p["kernel_bias"][0])
         delta = softplus(affine(p, "fc_r2d", affine(p, "fc_u2r", u)))
         b, c = affine(p, "fc_u2b", u), affine(p, "fc_u2c", u)
         y = np.empty(model.dim_recurrent)

@@ -58,7 +58,7 @@ every_model = pytest.mark.parametrize("make", MODELS.values(), ids=MODELS)
 VARIANTS = {
     "slstm of heads": lambda *dims, rng=None: SLSTM(*dims, heads=2, rng=rng),
     "mlstm of heads": lambda *dims, rng=None: MLSTM(*dims, heads=2, rng=rng),
-    "mamba without convolution": lambda *dims, rng=None: Mamba(*dims, dim_state=2, convolution=1, rng=rng),
+    "mamba with one row": lambda *dims, rng=None: Mamba(*dims, dim_state=2, convolution=1, rng=rng),
     "gated-deltanet of heads": lambda *dims, rng=None: GatedDeltaNet(
         *dims, heads=2, negative_eigenvalues=True, rng=rng
     ),

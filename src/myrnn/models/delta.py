@@ -183,13 +183,14 @@ class DeltaProduct(OneLayer, DeltaProductLayer):
         a   = exp(-exp(rate) softplus(x_t w_a + b_a))                         the decay, one number; 1 if not gated
         S   = a S_{t-1},  then for every j:  S = S + b_j k_j^T (v_j - k_j S)  the state, (d, d); S_{-1} = 0
         o_t = unit(silu(x_t W_xq)) S_t
-        h_t = scale * o_t / sqrt(mean(o_t**2)) * silu(x_t W_xg)               the gate silu(...) only if gated
+        h_t = scale * o_t / sqrt(mean(o_t**2) + 1e-5) * silu(x_t W_xg)        the gate silu(...) only if gated
 
-    and ``y = h_{T-1} W_hy + b_y``; ``unit(z) = z / |z|``. Each j multiplies S by ``I - b_j k_j^T k_j``, a matrix whose
-    eigenvalues are 1 and ``1 - b_j``. For b_j = 2 it is the reflection of Householder, and a product of n of them can
-    turn a state in n / 2 planes. Without negative eigenvalues, b_j has no factor 2. One key at each step is DeltaNet,
-    and with gates it is `GatedDeltaNet`. S is the transposed matrix of the paper, whose vectors are columns. The short
-    convolutions of q, k and v are left out, and the projection of the output is that of the layer above.
+    and ``y = h_{T-1} W_hy + b_y``; ``unit(z) = z / sqrt(|z|**2 + 1e-6)``. Each j multiplies S by ``I - b_j k_j^T k_j``,
+    a matrix whose eigenvalues are 1 and ``1 - b_j``. For b_j = 2 it is the reflection of Householder, and a product of
+    n of them can turn a state in n / 2 planes. Without negative eigenvalues, b_j has no factor 2. One key at each step
+    is DeltaNet, and with gates it is `GatedDeltaNet`. S is the transposed matrix of the paper, whose vectors are
+    columns. The short convolutions of q, k and v are left out, and the projection of the output is that of the layer
+    above.
 
     Parameters
     ----------
@@ -257,10 +258,10 @@ class GatedDeltaNet(OneLayer, GatedDeltaNetLayer):
         a_t = exp(-exp(rate) softplus(x_t w_a + b_a))                  the decay, one number
         S_t = a_t S_{t-1} + b_t k_t^T (v_t - a_t k_t S_{t-1})          the state, (d, d); S_{-1} = 0
         o_t = unit(silu(x_t W_xq)) S_t
-        h_t = scale * o_t / sqrt(mean(o_t**2)) * silu(x_t W_xg)
+        h_t = scale * o_t / sqrt(mean(o_t**2) + 1e-5) * silu(x_t W_xg)
 
-    and ``y = h_{T-1} W_hy + b_y``; ``unit(z) = z / |z|``. It is `DeltaProduct` with one key at each step and with
-    gates, where the rest is described.
+    and ``y = h_{T-1} W_hy + b_y``; ``unit(z) = z / sqrt(|z|**2 + 1e-6)``. It is `DeltaProduct` with one key at each
+    step and with gates, where the rest is described.
 
     Parameters
     ----------
@@ -316,10 +317,10 @@ class RWKV7(OneLayer, RWKV7Layer):
         o_t = scale * norm(r S_t) + shift + (sum of r * k * bonus) v
         h_t = g * o_t                                                 without steps, that of a row of zeros
 
-    and ``y = h_{T-1} W_hy + b_y``; ``unit(z) = z / |z|``, and norm subtracts the mean of a head and divides by the
-    deviation. S is the transposed matrix of the paper. Left out are the paper's mixing of v with that of the first
-    layer, normalization and the skip connection around a layer, and its channel mixing. The projection of the output is
-    that of the layer above.
+    and ``y = h_{T-1} W_hy + b_y``; ``unit(z) = z / sqrt(|z|**2 + 1e-6)``, and ``norm(z) = (z - mean(z)) / sqrt(var(z) +
+    64e-5)`` for each head. S is the transposed matrix of the paper. Left out are the paper's mixing of v with that of
+    the first layer, normalization and the skip connection around a layer, and its channel mixing. The projection of the
+    output is that of the layer above.
 
     Parameters
     ----------

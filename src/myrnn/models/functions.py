@@ -36,10 +36,10 @@ def gelu(z: Any) -> Any:
 
 
 def unit(z: Any) -> Any:
-    """Return vectors of length 1 along the last axis, and almost 0 for a vector of zeros."""
+    """Return ``z / sqrt(|z|**2 + 1e-6)`` along the last axis: vectors of length 1, but 0 for one of zeros."""
     return z / sqrt((z * z).sum(axis=-1, keepdims=True) + TINY)
 
 
 def normalized(z: Any, least: float) -> Any:
-    """Return vectors whose mean square along the last axis is 1, unless it was not above `least`."""
+    """Return ``z / sqrt(mean(z**2) + least)`` along the last axis: vectors whose mean square is 1."""
     return z / sqrt((z * z).mean(axis=-1, keepdims=True) + np.float32(least))

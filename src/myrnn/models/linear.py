@@ -17,7 +17,7 @@ from myrnn.models.layer import Layer, OneLayer, Size, State, Units
 
 StateSize = Annotated[int, Meta(ge=1, le=1_000, description="The number of states of each unit.")]
 Convolution = Annotated[
-    int, Meta(ge=1, le=1_000, description="The number of rows that a unit reads at once; 1 is no convolution.")
+    int, Meta(ge=1, le=1_000, description="The number of rows that the convolution of a unit reads at once.")
 ]
 
 # The steps of discretisation that Mamba begins with are between these.
@@ -90,10 +90,9 @@ class MambaLayer(Layer):
         size, rank = dim_recurrent, math.ceil(dim_recurrent / 16)
         self.fc_x2u = layer(dim_input, size, bias=False)
         self.fc_x2z = layer(dim_input, size, bias=False)
-        if convolution > 1:
-            bound = convolution**-0.5
-            self.kernel = parameter(layer.uniform(-bound, bound, (convolution, size)))
-            self.kernel_bias = parameter(layer.uniform(-bound, bound, (1, size)))
+        bound = convolution**-0.5
+        self.kernel = parameter(layer.uniform(-bound, bound, (convolution, size)))
+        self.kernel_bias = parameter(layer.uniform(-bound, bound, (1, size)))
         self.fc_u2b = layer(size, dim_state, bias=False)
         self.fc_u2c = layer(size, dim_state, bias=False)
         self.fc_u2r = layer(size, rank, bias=False)
@@ -114,16 +113,14 @@ class MambaLayer(Layer):
     def step(self, x_t: Any, state: State) -> State:
         """Return the next state: h (1, D), s (D, N) and the last W - 1 rows that the convolution reads, (1, D)."""
         _, s, *rows = state
-        u = self.fc_x2u(x_t)
-        rows = [*rows, u]
-        if self.convolution > 1:
-            u = silu((self.kernel * concatenate(rows)).sum(axis=0, keepdims=True) + self.kernel_bias)
+        rows = [*rows, self.fc_x2u(x_t)]
+        u = silu((self.kernel * concatenate(rows)).sum(axis=0, keepdims=True) + self.kernel_bias)
         d = softplus(self.fc_r2d(self.fc_u2r(u)))
         s = exp(-d.T * exp(self.a)) * s + (d * u).T * self.fc_u2b(u)
         return self._read(s, u, x_t), s, *rows[1:]
 
     def _read(self, s: Any, u: Any, x_t: Any) -> Any:
-        v = matmul(s, self.fc_u2c(u).T).T + self.skip * u
+        v = matmul(self.fc_u2c(u), s.T) + self.skip * u
         return v * silu(self.fc_x2z(x_t))
 
 
@@ -178,9 +175,9 @@ class LRU(OneLayer, LRULayer):
         h_t = v_t * sigmoid(v_t W_g + b_g)
         y   = h_{T-1} W_hy + b_y
 
-    B and C are complex matrices (D, D). The last two of the equations of a layer are the gated linear unit that follows
-    the recurrence in the paper, in the shorter form with one matrix. Its normalization, dropout and skip connection
-    around a layer are left out.
+    B and C are complex matrices (D, D), and ``gelu(z) = z / 2 * (1 + tanh(sqrt(2 / pi) (z + 0.044715 z**3)))``. The
+    last two of the equations of a layer are the gated linear unit that follows the recurrence in the paper, in the
+    shorter form with one matrix. Its normalization, dropout and skip connection around a layer are left out.
 
     Parameters
     ----------
@@ -208,11 +205,12 @@ class Mamba(OneLayer, MambaLayer):
 
     With T steps, C inputs, D recurrent units with N states each, and K classes::
 
-        u_t = x_t W_xu,  u_t = silu(sum_j k_j * u_{t-j} + b_k)      a convolution over the last W rows, for each unit
-        d_t = softplus(u_t W_ur W_rd + b_d)                         the length of the step, (D,)
-        s_t = exp(-d_t exp(a)) * s_{t-1} + (d_t * u_t) (u_t W_ub)   the states, (D, N); s_{-1} = 0
-        v_t = s_t (u_t W_uc) + skip * u_t
-        h_t = v_t * silu(x_t W_xz)                                  the output, (D,)
+        r_t = x_t W_xu
+        u_t = silu(sum_j k_j * r_{t-j} + b_k)                            a convolution for each unit, j < W
+        d_t = softplus(u_t W_ur W_rd + b_d)                              the length of the step
+        s_t = exp(-d_t^T * exp(a)) * s_{t-1} + (d_t * u_t)^T (u_t W_ub)  the states, (D, N); s_{-1} = 0
+        v_t = (u_t W_uc) s_t^T + skip * u_t
+        h_t = v_t * silu(x_t W_xz)                                       the output
         y   = h_{T-1} W_hy + b_y
 
     W_ur has the rank D / 16, rounded up. The projection of the output is that of the layer above; normalization and
@@ -225,7 +223,7 @@ class Mamba(OneLayer, MambaLayer):
     dim_state : int
         N.
     convolution : int
-        W; with 1 there is no convolution, and no silu after it: ``u_t = x_t W_xu``.
+        W, the number of rows that the convolution reads; with W = 1 it scales and shifts one row.
     rng
         Draws the weights: ``exp(a)`` begins as 1, 2, ..., N and the skip as 1; the bias of the step lets it begin
         between 0.001 and 0.1; the matrix from rank r to the step is uniform within 1 / sqrt(r), and the convolution
