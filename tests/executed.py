@@ -11,7 +11,6 @@ from myrnn.compiler.instructions import (
     AddPenalty,
     Apply,
     Call,
-    ClearGradients,
     Comment,
     Conditional,
     CrossEntropy,
@@ -101,8 +100,6 @@ class Run:
                 self.call(function, out, *strides, count, amount, Name("keys"), site, *row)
             case Fill(out, count):
                 self.fill(out, count)
-            case ClearGradients():
-                self.known["g"][: self.schedule.plan.parameters.dense_size] = 0
             case Write(out, number):
                 self.numbers(out, 1)[0] = self.number(number)
             case StopUnlessLearning():

@@ -55,9 +55,9 @@ def run(source=SOURCE):
     """Load a program and return its result."""
     floats, integers, tokens = (np.zeros(16, kind) for kind in (np.float32, np.int64, np.int32))
     samples = training.Samples(tokens, np.array([0, 21]), np.array([5]), floats, floats, floats, integers, floats)
-    work = training.Work(floats, integers, tokens, integers, tokens)
+    work = training.Work(floats, integers, tokens, integers, tokens, dense=0, together=1)
     loss, label = cache.load(source).call(
-        training.run, False, samples, np.array([0]), integers[:0], np.float32(5), True, floats, floats, work
+        training.backpropagate, False, samples, np.array([0]), integers[:0], np.float32(5), floats, floats, work
     )
     assert label == 5
     np.testing.assert_array_equal(floats, 5)
@@ -198,7 +198,7 @@ def test_only_what_a_program_calls_is_compiled(here, monkeypatch):
     monkeypatch.setattr(cache, "_share", lambda contents: None)
     monkeypatch.setattr(cache.Code, "__init__", lambda self, name, content: None)
     cache.load(SOURCE)
-    assert made[:-1] == [training.run, training.logits, fill]
+    assert made[:-1] == [fill, training.run, training.backpropagate, training.logits]
     assert len(list(here.iterdir())) == len(made)
     # Only a training needs what changes weights.
     del made[:]

@@ -11,7 +11,7 @@ import pytest
 
 import myrnn
 from marks import most_are_long, the_rest_is_long
-from myrnn import GRU, RNN, SGD, Adam, RMSprop, tasks
+from myrnn import GRU, RNN, SGD, Adam, RMSprop, Stacked, tasks
 from myrnn.errors import CompileError, InvalidArgument, TrainingDiverged
 from myrnn.training.loop import Training
 
@@ -386,6 +386,46 @@ def test_a_batch_of_very_different_lengths_is_the_mean_of_its_sequences():
     for i, parameter in enumerate(model.parameters):
         mean = np.mean([gradients[i] for gradients in singles], axis=0)
         np.testing.assert_allclose(before[i] - parameter.data, mean, atol=1e-5)
+
+
+class MatrixState:
+    """A sum of outer products: no step multiplies it by weights."""
+
+    def __init__(self, rng):
+        draw = np.random.default_rng(rng)
+        self.k, self.v, self.q = (mg.tensor(draw.normal(size=(3, 4)).astype(np.float32)) for _ in "kvq")
+        self.parameters = (self.k, self.v, self.q)
+
+    def __call__(self, x):
+        memory, rows = np.zeros((4, 4), dtype=np.float32), []
+        for x_t in x:
+            memory = memory + (x_t @ self.k)[:, np.newaxis] * (x_t @ self.v)
+            rows.append((x_t @ self.q) @ memory)
+        return mg.stack(rows)
+
+
+@pytest.mark.parametrize("make", [lambda: Stacked(3, 9, 4, cell="gru", per_step=True, rng=0), lambda: MatrixState(0)])
+def test_the_parts_of_a_batch_give_its_gradients_and_logits(make):
+    rng = np.random.default_rng(0)
+    # More sequences than any program gets at once.
+    lengths = rng.permutation(np.arange(70) % 12)
+    sequences = myrnn.Sequences.from_pairs(
+        [(rng.normal(size=(n, 3)).astype(np.float32), rng.integers(4, size=n)) for n in lengths], per_step=True
+    )
+    compiled, taught = myrnn.compile(make()), make()
+    singles = [compiled.loss_and_gradients(x, y)[1] for x, y in sequences if len(x)]
+    weights = lengths[lengths > 0] / lengths.sum()
+    before = [parameter.data.copy() for parameter in taught.parameters]
+    history = myrnn.train(
+        taught, sequences, SGD(taught.parameters, learning_rate=1.0), 1, 70, engine="native", progress=False
+    )
+    for i, parameter in enumerate(taught.parameters):
+        mean = sum(weight * gradients[i] for weight, gradients in zip(weights, singles, strict=True))
+        np.testing.assert_allclose(before[i] - parameter.data, mean, atol=2e-5)
+    alone = np.concatenate([compiled(x).data for x, _ in sequences if len(x)])
+    np.testing.assert_allclose(compiled.logits(sequences), alone, rtol=1e-5, atol=1e-5)
+    right = (alone.argmax(axis=1) == np.concatenate([y for _, y in sequences])).mean()
+    assert history.accuracy == pytest.approx([right])
 
 
 @pytest.mark.long

@@ -288,8 +288,8 @@ def test_nonfinite_logits_predict_no_class():
 
 
 @pytest.mark.long
-def test_memory_grows_with_the_batch_and_not_with_the_data():
-    """The memory besides the data: the same for sixteen times as many sequences, more for larger batches."""
+def test_memory_grows_neither_with_the_batch_nor_with_the_data():
+    """The memory besides the data: the same for sixteen times as many sequences, and for larger batches."""
 
     def taken(count, batch_size):
         sequences = features(np.full(count, 40), 12, 2)
@@ -308,7 +308,7 @@ def test_memory_grows_with_the_batch_and_not_with_the_data():
     # The margins allow for the order of the sequences, and for checks of the model, which depend on time.
     data = 8000 * 40 * 12 * 4
     assert many - few < data / 10
-    assert wide > 2 * few
+    assert wide < 1.5 * few
 
 
 @pytest.mark.parametrize("batch_size", the_rest_is_long([1, 5], 5))

@@ -29,7 +29,7 @@ def run(
     streams: Integers, carried: Floats, members: Integers, keys: Integers, share: np.float32, learn: bool, p: Floats,
     g: Floats, w: Floats, sizes: Integers, tables: Tokens, start: Integers, lined: Tokens,
 ) -> tuple[float, float]:
-    """Run `members`, the longest first; with `learn`, leave the gradients of all parameters in `g`, else only logits.
+    """Run `members`, the longest first; with `learn`, add the gradients of all parameters to `g`, else only logits.
 
     `myrnn.compiler.runtime.training` calls this in every iteration. Return two sums: of the weighted losses, and of the
     scores of what counts, such as 1 for a class that was right. Each loss counts for `share` in the gradients.
@@ -59,36 +59,35 @@ def run(
     fc_h2g_weight = sizes[17]
     fc_h2y_weight = sizes[18]
     fc_h2y_bias = sizes[19]
-    parameters = sizes[20]
     # offsets of everything else in w
-    c = sizes[21]
-    h = sizes[22]
-    d_c = sizes[23]
-    d_h = sizes[24]
-    logits = sizes[25]
-    d_logits = sizes[26]
-    x_fc_x2f_weight = sizes[27]
-    inputs = sizes[28]
-    x_fc_x2i_weight = sizes[29]
-    x_fc_x2g_weight = sizes[30]
-    x_fc_x2o_weight = sizes[31]
-    f_sum = sizes[32]
-    i_sum = sizes[33]
-    g_sum = sizes[34]
-    o_sum = sizes[35]
-    f = sizes[36]
-    i = sizes[37]
-    g_2 = sizes[38]
-    o = sizes[39]
-    tanh_c = sizes[40]
-    d_o_sum = sizes[41]
-    d_g_sum = sizes[42]
-    d_i_sum = sizes[43]
-    d_f_sum = sizes[44]
-    fc_h2o_weight_transposed = sizes[45]
-    fc_h2g_weight_transposed = sizes[46]
-    fc_h2i_weight_transposed = sizes[47]
-    fc_h2f_weight_transposed = sizes[48]
+    c = sizes[20]
+    h = sizes[21]
+    d_c = sizes[22]
+    d_h = sizes[23]
+    logits = sizes[24]
+    d_logits = sizes[25]
+    x_fc_x2f_weight = sizes[26]
+    inputs = sizes[27]
+    x_fc_x2i_weight = sizes[28]
+    x_fc_x2g_weight = sizes[29]
+    x_fc_x2o_weight = sizes[30]
+    f_sum = sizes[31]
+    i_sum = sizes[32]
+    g_sum = sizes[33]
+    o_sum = sizes[34]
+    f = sizes[35]
+    i = sizes[36]
+    g_2 = sizes[37]
+    o = sizes[38]
+    tanh_c = sizes[39]
+    d_o_sum = sizes[40]
+    d_g_sum = sizes[41]
+    d_i_sum = sizes[42]
+    d_f_sum = sizes[43]
+    fc_h2o_weight_transposed = sizes[44]
+    fc_h2g_weight_transposed = sizes[45]
+    fc_h2i_weight_transposed = sizes[46]
+    fc_h2f_weight_transposed = sizes[47]
     mode = flush_subnormals()
 
     # Values that depend only on parameters, and the states before the first step.
@@ -193,7 +192,6 @@ def run(
     transpose(w, fc_h2f_weight_transposed, D_padded, p, fc_h2f_weight, D_padded, D, D_padded)
 
     # Back through the readout.
-    fill(g, 0, parameters, 0.0)
     # d_h = d_logits @ fc_h2y.weight.T
     multiply(w, d_h + total * D_padded, D_padded, w, d_logits, K_padded, 1, p, fc_h2y_weight, D_padded, sequences, K,
         D_padded, False)

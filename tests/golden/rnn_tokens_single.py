@@ -22,7 +22,7 @@ def run(
     weights: Floats, class_weights: Floats, streams: Integers, carried: Floats, share: np.float32, learn: bool,
     p: Floats, g: Floats, w: Floats, sizes: Integers, tables: Tokens,
 ) -> tuple[float, float]:
-    """Run the sequence `member`; with `learn`, leave the gradients of all parameters in `g`, else only the logits.
+    """Run the sequence `member`; with `learn`, add the gradients of all parameters to `g`, else only the logits.
 
     `myrnn.compiler.runtime.training` calls this in every iteration. Return two sums: of the weighted losses, and of the
     scores of what counts, such as 1 for a class that was right. Each loss counts for `share` in the gradients.
@@ -38,15 +38,14 @@ def run(
     fc_h2h_weight = sizes[7]
     fc_h2y_weight = sizes[8]
     fc_h2y_bias = sizes[9]
-    parameters = sizes[10]
     # offsets of everything else in w
-    h = sizes[11]
-    d_h = sizes[12]
-    logits = sizes[13]
-    d_logits = sizes[14]
-    h_sum = sizes[15]
-    d_h_sum = sizes[16]
-    fc_h2h_weight_transposed = sizes[17]
+    h = sizes[10]
+    d_h = sizes[11]
+    logits = sizes[12]
+    d_logits = sizes[13]
+    h_sum = sizes[14]
+    d_h_sum = sizes[15]
+    fc_h2h_weight_transposed = sizes[16]
     mode = flush_subnormals()
 
     # Values that depend only on parameters, and the states before the first step.
@@ -92,7 +91,6 @@ def run(
     transpose(w, fc_h2h_weight_transposed, D_padded, p, fc_h2h_weight, D_padded, D, D_padded)
 
     # Back through the readout.
-    fill(g, 0, parameters, 0.0)
     # d_h = d_logits @ fc_h2y.weight.T
     multiply_row(w, d_h + steps * D_padded, w, d_logits, p, fc_h2y_weight, D_padded, K, D_padded, False)
     # d_fc_h2y_bias += d_logits

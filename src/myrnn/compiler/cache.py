@@ -39,7 +39,7 @@ from myrnn.storage import others_may_replace
 CACHE_VARIABLE = "MYRNN_CACHE_DIR"
 
 # Loaded with every program. `Code.prepare` loads others before they are called, so that no training stops to compile.
-_CALLERS = (training.run, training.logits)
+_CALLERS = (training.backpropagate, training.logits)
 
 # Held while machine code is made and loaded. A fork also takes it, maybe in the thread that holds it.
 LOADING = threading.RLock()

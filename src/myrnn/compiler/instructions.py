@@ -151,11 +151,6 @@ class Fill:
 
 
 @dataclass(frozen=True)
-class ClearGradients:
-    """Writes zeros into the gradients of all parameters that are not lookups."""
-
-
-@dataclass(frozen=True)
 class Write:
     """Writes an integer."""
 
@@ -201,7 +196,7 @@ class AddPenalty:
 
 
 Instruction = (
-    Comment | Define | For | If | Elementwise | Product | Dots | Call | Apply | DrawNumbers | Fill | ClearGradients
+    Comment | Define | For | If | Elementwise | Product | Dots | Call | Apply | DrawNumbers | Fill
     | Write | StopUnlessLearning | CrossEntropy | AddLoss | AddPenalty
 )  # fmt: skip
 
@@ -283,6 +278,8 @@ class Interface:
     input_gradients: Buffer | None
     # How many times the penalty counts, written before a run: 1, or 0 if another thread adds it.
     penalty_times: Buffer | None
+    # How many sequences of a batch it gets at once.
+    together: int
 
     @property
     def classes(self) -> int:

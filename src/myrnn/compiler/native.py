@@ -84,6 +84,13 @@ class Native:
             block.write(i, array)
         return block
 
+    def _workspace_for(self, lengths: NDArray[np.int64], longest: int, shard: int = 0) -> Workspace:
+        """Return memory for batches, rows of lengths of which the longest are first."""
+        if not self.batched:
+            return self.workspace(int(lengths.max(initial=1)), 1, shard, longest)
+        first = lengths[:, : self.program.together]
+        return self.workspace(int(first.sum(axis=1).max(initial=1)), first.shape[1], shard, longest)
+
     def workspace(self, steps: int, sequences: int, shard: int = 0, longest: int = 0) -> Workspace:
         """Return memory for at least this many steps (of all parallel sequences) and sequences."""
         # The `longest` sequence must have a row of every table for each step: native code checks no bounds.
@@ -209,10 +216,8 @@ class Native:
         """Write the logits of the sequences `members`, the longest first, into their rows of `out`, float32 (N, K)."""
         # Logits of every step go into the rows of the steps, (sum of T, K). Each thread that shares the lock is a
         # shard.
-        lengths = sequences.lengths[members]
-        steps = lengths.sum() if self.batched else lengths.max(initial=0)
-        longest = self.longest(sequences, members[None], streams)
-        work = self.workspace(int(steps), len(members) if self.batched else 1, shard, longest)
+        lengths = sequences.lengths[members][None]
+        work = self._workspace_for(lengths, self.longest(sequences, members[None], streams), shard)
         self._call(
             training.logits, sequences, self._equal(self.program.classes), members, self.program.per_step, parameters,
             work.arguments, work.logits, padded(self.program.classes), out, labels=self._indices(len(out)),
@@ -251,13 +256,13 @@ class Native:
         """Return the mean loss of the sequences `members`, or of their steps, and its gradients."""
         with self.lock:
             block, lengths = self.block(), sequences.lengths[members]
-            work = self.workspace(int(lengths.sum()), len(members), longest=int(lengths.max(initial=0)))
-            (share,) = shares_of(sequences, members[None])
             order = longest_first(lengths)
+            work = self._workspace_for(lengths[order][None], int(lengths.max(initial=0)))
+            (share,) = shares_of(sequences, members[None])
             loss, _ = self._call(
-                training.run, sequences, self._equal(self.program.classes), members[order],
-                self._zeros[:0] if keys is None else keys[order], np.float32(share), True, parameters,
-                block.numbers, work.arguments,
+                training.backpropagate, sequences, self._equal(self.program.classes), members[order],
+                self._zeros[:0] if keys is None else keys[order], np.float32(share), parameters, block.numbers,
+                work.arguments,
             )  # fmt: skip
             return float(loss * share), block
 
@@ -312,10 +317,7 @@ class Native:
             descent = descent._replace(paces=np.zeros((len(order), 2), dtype=np.float32))
             # Everything that can fail comes before the threads start: a missing thread would keep the others waiting.
             members, by = ([np.ascontiguousarray(a[:, s::shards]) for s in range(shards)] for a in (order, drawn))
-            works = [
-                self.workspace(int(lengths[:, s::shards].sum(axis=1).max(initial=1)), members[s].shape[1], s, longest)
-                for s in range(shards)
-            ]
+            works = [self._workspace_for(lengths[:, s::shards], longest, s) for s in range(shards)]
 
             for shard, work in enumerate(works):
                 work.penalize(int(shard == 0))

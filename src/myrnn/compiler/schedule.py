@@ -22,7 +22,6 @@ from myrnn.compiler.graph import Node, in_order, leaves_of, topological
 from myrnn.compiler.instructions import (
     AddLoss,
     AddPenalty,
-    ClearGradients,
     CrossEntropy,
     Instruction,
     Phase,
@@ -327,7 +326,7 @@ class _Scheduler:
             gradient = part.store(self._plan.loss.gradient, self._results.logit_gradients)
             part.compute(self._over_targets, [replace(gradient, clean=True)])
         computed = [gradient.buffer for _, gradient in self._weights.values() if gradient.buffer.array == "w"]
-        part.instructions += [ClearGradients(), *map(self._form.clear, computed)]
+        part.instructions += map(self._form.clear, computed)
         part.stand([self._leaf(Gradient("logits"), self._recurrence.readout.size)], [self._results.logit_gradients])
         places = [self._results.last_gradients.get(i, place) for i, place in enumerate(self._results.gradients)]
         gradients = [self._gradient(self._derivative.readout, i) for i in range(len(places))]

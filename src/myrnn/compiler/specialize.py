@@ -13,7 +13,6 @@ from myrnn.compiler.addresses import Address, Buffer, Infix, Item, Name, Number,
 from myrnn.compiler.graph import Node
 from myrnn.compiler.instructions import (
     AddLoss,
-    ClearGradients,
     Comment,
     Conditional,
     CrossEntropy,
@@ -138,7 +137,7 @@ def _needed(body: Iterable[Instruction], read: Set[Buffer]) -> Iterator[Instruct
             case For() | If():
                 instruction = replace(instruction, body=tuple(_needed(instruction.body, read)))
                 is_needed = bool(instruction.body)
-            case ClearGradients() | CrossEntropy() | AddLoss():
+            case CrossEntropy() | AddLoss():
                 is_needed = True
             case Elementwise():
                 stores = [store for store in instruction.stores if store.address.buffer in read]

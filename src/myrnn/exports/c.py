@@ -156,6 +156,7 @@ class _File:
             *_pointers(arrays, program.phases),
             f"const float share = {'1.0f / (float)steps' if per_step else '1.0f'};",
             "float loss = 0.0f;",
+            f"for (int i = 0; i < {learning.size}; i++) gradients[i] = 0.0f;",
             *self._code_of(program.program, arrays, program.phases),
             "return loss;",
         ]

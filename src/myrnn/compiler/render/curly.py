@@ -19,7 +19,6 @@ from myrnn.compiler.graph import Node, inputs_first
 from myrnn.compiler.instructions import (
     AddLoss,
     Argument,
-    ClearGradients,
     Comment,
     Conditional,
     CrossEntropy,
@@ -92,7 +91,7 @@ class CodeWriter(InstructionWriter):
     def __init__(self, text: Text, schedule: Schedule, arrays: Mapping[Buffer, str]) -> None:
         super().__init__(depth=0)
         self._text, self._syntax, self._arrays = text, text.syntax, arrays
-        self._printer, self._size = schedule.plan.printer, schedule.plan.parameters.size
+        self._printer = schedule.plan.printer
         # No variable of a loop is called like an array.
         self._used = {*text.names.used, *arrays.values()}
 
@@ -126,8 +125,6 @@ class CodeWriter(InstructionWriter):
                 self._elementwise(instruction)
             case Write(out, number):
                 self._write(f"{self._item(out)} = {self._number(number)};")
-            case ClearGradients():
-                self._call("fill", GRADIENTS, 0, self._size)
             case StopUnlessLearning():
                 pass
             case CrossEntropy(out, logits, classes, _, row):

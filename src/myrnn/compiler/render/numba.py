@@ -18,7 +18,6 @@ from myrnn.compiler.instructions import (
     AddLoss,
     AddPenalty,
     Argument,
-    ClearGradients,
     Comment,
     Conditional,
     CrossEntropy,
@@ -96,11 +95,8 @@ class _Writer(InstructionWriter):
         self._names = Names({*RESERVED, *names})
         # The names of where buffers begin; the gradient of a weight begins like the weight.
         self._begins = {name: self._names.new(name) if name in RESERVED else name for name in names}
-        self._parameters = self._names.new("parameters")
         self._symbols = Symbols(self._names, schedule.plan.sizes, schedule.phases)
-        # Where the parameters begin, and where those that are not lookups end.
         self._offsets = {self._begins[b.name]: b.begin for b in schedule.buffers if b.array == "p"}
-        self._offsets[self._parameters] = schedule.plan.parameters.dense_size
         buffers = {b: self._begins[b.name] for b in schedule.buffers if b.array == "w"}
         numbers, tables = self._symbols.numbers | self._offsets, self._symbols.tables
         self.memory = Memory(numbers, buffers, schedule.constants, schedule.tables, tables)
@@ -126,7 +122,7 @@ class _Writer(InstructionWriter):
         where = {name: i for i, name in enumerate(self.memory.names)}
         for title, names in titles.items():
             if names:
-                used = [name for name in names if name in read or name == self._parameters]
+                used = [name for name in names if name in read]
                 self._write(f"# {title}", *(f"{name} = sizes[{where[name]}]" for name in used))
         self._write("mode = flush_subnormals()")
 
@@ -150,8 +146,6 @@ class _Writer(InstructionWriter):
                     self._loop(instruction)
             case DrawNumbers(function, amount, site, out, strides, count, row):
                 self._call(function, out, *strides, count, amount, "keys", site, *row)
-            case ClearGradients():
-                self._call("fill", "g", 0, self._parameters, 0.0)
             case Write(out, number):
                 self._write(f"{self._item(out)} = {self._text(number)}")
             case StopUnlessLearning():
@@ -281,7 +275,7 @@ def run(
     weights: Floats, class_weights: Floats, streams: Integers, carried: Floats, share: np.float32, learn: bool,
     p: Floats, g: Floats, w: Floats, sizes: Integers, tables: Tokens,
 ) -> tuple[float, float]:
-    """Run the sequence `member`; with `learn`, leave the gradients of all parameters in `g`, else only the logits.
+    """Run the sequence `member`; with `learn`, add the gradients of all parameters to `g`, else only the logits.
 
     `myrnn.compiler.runtime.training` calls this in every iteration. Return two sums: of the weighted losses, and of the
     scores of what counts, such as 1 for a class that was right. Each loss counts for `share` in the gradients.
@@ -294,7 +288,7 @@ def run(
     streams: Integers, carried: Floats, members: Integers, keys: Integers, share: np.float32, learn: bool, p: Floats,
     g: Floats, w: Floats, sizes: Integers, tables: Tokens, start: Integers, lined: Tokens,
 ) -> tuple[float, float]:
-    """Run `members`, the longest first; with `learn`, leave the gradients of all parameters in `g`, else only logits.
+    """Run `members`, the longest first; with `learn`, add the gradients of all parameters to `g`, else only logits.
 
     `myrnn.compiler.runtime.training` calls this in every iteration. Return two sums: of the weighted losses, and of the
     scores of what counts, such as 1 for a class that was right. Each loss counts for `share` in the gradients.

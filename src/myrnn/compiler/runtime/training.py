@@ -22,6 +22,7 @@ from myrnn.compiler.runtime.functions import (
     compiled,
 )
 from myrnn.compiler.runtime.lookups import Lookups, catch_up, list_tokens, square_of_listed, step_listed, sum_listed
+from myrnn.compiler.runtime.products import fill
 from myrnn.compiler.runtime.threads import flush_subnormals, meet, restore_mode
 from myrnn.compiler.runtime.updates import Descent, scale, set_paces, squared_norm, sum_shards, update
 
@@ -47,6 +48,8 @@ class Work(NamedTuple):
     tables: Tokens  # indices
     start: Integers  # of a batch: the first row of every step
     lined: Tokens  # of a batch: the tokens of all steps
+    dense: int  # how many numbers of the gradients are not those of lookups
+    together: int  # how many sequences of a batch a program gets at once
 
 
 @by_address
@@ -76,15 +79,32 @@ def run_batch(
 
 
 @compiled
+def backpropagate(
+    program: Address, batched: bool, samples: Samples, members: Integers, keys: Integers, share: np.float32, p: Floats,
+    g: Floats, work: Work,
+) -> tuple[float, float]:  # fmt: skip
+    """Run a program for `members`, the longest first, forward and back; return the loss and the score.
+
+    Both are sums over the sequences or their steps; the gradients `g` become those of the loss times `share`. Each
+    member has a key for its random numbers; without keys nothing is drawn.
+    """
+    fill(g, 0, work.dense, 0.0)
+    loss, score = 0.0, 0.0
+    for first in range(0, len(members), work.together):
+        some, own = members[first : first + work.together], keys[first : first + work.together]
+        more, better = run(program, batched, samples, some, own, share, True, p, g, work)
+        loss, score = loss + more, score + better
+    return loss, score
+
+
+@compiled
 def run(
     program: Address, batched: bool, samples: Samples, members: Integers, keys: Integers, share: np.float32,
     learn: bool, p: Floats, g: Floats, work: Work,
 ) -> tuple[float, float]:  # fmt: skip
-    """Run a program for `members`, a batch with the longest first or one sequence; return the loss and the score.
+    """Run a program once, for sequences of a batch, the longest first, or for one; return the loss and the score.
 
-    Both are sums over the sequences or their steps; the gradients `g` are those of the loss times `share`. Without
-    `learn` only logits are computed, and the sums are 0. Each member has a key for its random numbers; without keys
-    nothing is drawn.
+    It adds to the gradients `g`. Without `learn` only logits are computed, and the sums are 0.
     """
     if batched:
         return run_batch(
@@ -179,7 +199,7 @@ def _learn(
     size, number = len(d.parameters), shard.number
     g = gradients[number * size : (number + 1) * size]
     meet(barrier, shard.shards)
-    loss, score = run(program, batched, samples, members[n], keys[n], shares[n], True, d.parameters, g, work)
+    loss, score = backpropagate(program, batched, samples, members[n], keys[n], shares[n], d.parameters, g, work)
     losses[number, n], scores[number, n] = loss * shares[n], score
     meet(barrier, shard.shards)
     sum_shards(gradients, shard.begin, shard.end, size, shard.shards)
@@ -204,9 +224,8 @@ def logits(
     at: int, row: int, out: FloatTable,
 ) -> None:  # fmt: skip
     """Write the logits of `members`, for a batch the longest first, into their rows of `out`, or of their steps."""
-    together = max(1, len(members)) if batched else 1
-    for first in range(0, len(members), together):
-        some = members[first : first + together]
+    for first in range(0, len(members), work.together):
+        some = members[first : first + work.together]
         run(program, batched, samples, some, members[:0], np.float32(1), False, p, p, work)
         if per_step:
             begin, end = samples.offsets[some[0]], samples.offsets[some[0] + 1]
