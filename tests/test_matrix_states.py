@@ -1,18 +1,21 @@
 """States that are matrices: their programs agree with MyGrad, and keep vectors where those are enough."""
 
+import builtins
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import mygrad as mg
 import numpy as np
 import pytest
+from mygrad.nnet.activations import sigmoid
 from mygrad.nnet.losses import softmax_crossentropy
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks.matrix_states import MATRIX_STATES
 
-from marks import the_rest_is_long
+from marks import most_are_long, the_rest_is_long
 from myrnn.compiler import compile
 from recurrences.oracle import disagreement
 
@@ -59,6 +62,69 @@ def test_gradients_of_a_matrix_are_those_of_mygrad(name, dim_recurrent, heads):
     found = max(compiled.observe(x, labels).state_gradients, key=lambda gradients: gradients.shape[1])
     expected = [np.zeros(m.size) if m.grad is None else m.grad.ravel() for m in matrices]
     np.testing.assert_allclose(found[1:], expected, rtol=2e-3, atol=2e-5)
+
+
+# How a step of several heads can be written: S is (H, k, n), q and k are (H, k), v is (H, n), g is (H,). The weights
+# A (H, k, k), B (H, n, n) and E (n, n) multiply S from either side.
+H, COLUMN, ROW = 2, 3, 4
+WRITES = (
+    "0.5 * S + k[:, :, None] * v[:, None, :]",
+    "0.5 * S + mg.einsum('hi,hj->hij', k, v)",
+    "0.5 * S - mg.matmul(k[:, :, None], v[:, None, :]) / 2",
+    "g[:, None, None] * S + g[:, None, None] * (k[..., None] * v[:, None])",
+    "S - k[..., None] * mg.matmul(k[:, None, :], S) / 8 + mg.einsum('hi,hj->hij', k, v)",
+    "mg.swapaxes(0.5 * mg.swapaxes(S, 1, 2) + v[:, :, None] * k[:, None, :], 1, 2)",
+    "0.5 * mg.matmul(A, S) + k[:, :, None] * v[:, None, :]",
+    "0.5 * mg.matmul(S, B) + k[:, :, None] * v[:, None, :]",
+    "0.5 * mg.matmul(S, mg.swapaxes(B, 1, 2)) + k[:, :, None] * v[:, None, :]",
+    "0.5 * mg.matmul(S, E) + k[:, :, None] * v[:, None, :]",
+    "0.5 * mg.einsum('hij,hjk->hik', A, S) + k[:, :, None] * v[:, None, :]",
+    "S + mg.matmul(k[:, :, None] * k[:, None, :], S) / 8 + k[:1, :, None] * v[:, None, :]",
+    "0.5 * S + mg.matmul(mg.swapaxes(mg.stack([k, q], axis=1), 1, 2), mg.stack([v, v * v], axis=1)) / 4",
+)
+READS = (
+    "mg.matmul(q[:, None, :], S)[:, 0]",
+    "mg.einsum('hi,hij->hj', q, S)",
+    "(q[:, :, None] * S).sum(axis=1)",
+    "mg.matmul(mg.swapaxes(S, 1, 2), q[:, :, None])[..., 0]",
+    "mg.stack([mg.matmul(q[i], S[i]) for i in range(2)])",
+    "mg.matmul(q[0], S)",
+)
+
+
+class Written:
+    """A model with several heads, given the text of its step and of what it reads."""
+
+    def __init__(self, write, read):
+        rng = np.random.default_rng(0)
+        self.step, self.read = compile_text(write), compile_text(read)
+        shapes = {"q": (C, H * COLUMN), "k": (C, H * COLUMN), "v": (C, H * ROW), "g": (C, H), "out": (H * ROW, K)}
+        shapes |= {"A": (H, COLUMN, COLUMN), "B": (H, ROW, ROW), "E": (ROW, ROW)}
+        made = {name: mg.tensor((rng.normal(size=s) / np.sqrt(s[-1])).astype(np.float32)) for name, s in shapes.items()}
+        self.w = SimpleNamespace(**made)
+        self.parameters = tuple(made.values())
+
+    def __call__(self, x):
+        w, S, rows = self.w, np.zeros((H, COLUMN, ROW), dtype=np.float32), []
+        for x_t in x:
+            q, k, v = (mg.reshape(x_t @ one, (H, -1)) for one in (w.q, w.k, w.v))
+            known = {"q": q, "k": k, "v": v, "g": sigmoid(x_t @ w.g), "A": w.A, "B": w.B, "E": w.E}
+            S = eval(self.step, {"mg": mg, **known, "S": S})
+            rows.append(eval(self.read, {"mg": mg, **known, "S": S}).reshape(-1) @ w.out)
+        return mg.stack(rows)
+
+
+def compile_text(text):
+    return builtins.compile(text, "<test>", "eval")
+
+
+@pytest.mark.usefixtures("in_python")
+@pytest.mark.parametrize(
+    ("write", "read"), most_are_long([(write, read) for read in READS for write in WRITES], every=6)
+)
+def test_several_heads_can_be_written_in_many_ways(write, read):
+    compiled = compile(Written(write, read), dim_input=C, check=False)
+    assert disagreement(compiled, ([1], [6], [5, 11, 1, 2])) is None
 
 
 @pytest.mark.parametrize("name", ["linear-attention", "delta", "mlstm", "selective"])
