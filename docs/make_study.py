@@ -4,22 +4,16 @@
 ``sweeps/halves``, and writes the figure and the table into the page.
 """
 
-import re
 import sys
-from pathlib import Path
 
-import matplotlib
-
-matplotlib.use("agg")
 import matplotlib.pyplot as plt
 import numpy as np
+from study_pages import DOCS, fill, markdown
 
 from myrnn import plots
 from myrnn.sweeps import load_sweep
 
-DOCS = Path(__file__).parent
 PAGE, FIGURE = DOCS / "explanation" / "study-halves.md", DOCS / "images" / "study-halves.png"
-TABLE = re.compile(r"(?<=<!-- table -->\n).*?(?=<!-- end of table -->)", re.DOTALL)
 TITLES = {"twin-halves": "twin halves", "palindromes": "palindromes"}
 
 
@@ -67,15 +61,15 @@ def draw(lengths, found, trained_up_to):
 def table(results):
     """Return the table of the page: the results of every network and number of units on both tasks."""
     tasks, widths, networks = (list(dict.fromkeys(results.runs[name])) for name in KEY)
-    lines = [
-        "| network | units | " + " | ".join(f"{TITLES[t]}: worst trained length | 22 to 40" for t in tasks) + " |",
-        "|---|---|" + "---|---|" * len(tasks),
-    ]
+    head = ["network", "units"]
+    for task in tasks:
+        head += [f"{TITLES[task]}: worst trained length", "22 to 40"]
+    rows = []
     for network in networks:
         for width in widths:
             cells = [_cell(results, (task, width, network), metric) for task in tasks for metric in ("worst", "beyond")]
-            lines.append(f"| {network} | {width} | {' | '.join(cells)} |")
-    return "\n".join(lines) + "\n"
+            rows.append([network, str(width), *cells])
+    return markdown(head, rows)
 
 
 def _cell(results, key, metric):
@@ -89,5 +83,4 @@ if __name__ == "__main__":
     sweep = load_sweep(sys.argv[1] if len(sys.argv) > 1 else "sweeps/halves")
     longest = max(length for length in sweep.runs["longest"] if length is not None)
     plots.save_figure(draw(*curves(sweep), longest), FIGURE)
-    page = PAGE.read_text(encoding="utf-8")
-    PAGE.write_text(TABLE.sub(lambda _: table(sweep), page), encoding="utf-8")
+    fill(PAGE, {"table": table(sweep)})

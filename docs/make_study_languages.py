@@ -5,18 +5,13 @@ docs/make_study_languages.py FOLDER [FOLDER]`` reads their folders and fills the
 study, its part of the page does not change.
 """
 
-import re
 import sys
-from pathlib import Path
 
-import matplotlib
-
-matplotlib.use("agg")
+from study_pages import DOCS, LEARNED, fill, markdown, percent
 
 from myrnn import plots
 from myrnn.sweeps import load_sweep
 
-DOCS = Path(__file__).parent
 PAGE = DOCS / "explanation" / "study-languages.md"
 # The columns that name a network, by study; the language comes first.
 NETWORKS = {"flare": ("variant",), "deepmind": ("model.name", "model.activation")}
@@ -29,15 +24,13 @@ TITLES = {
     ("stack-rnn", None): "Stack-RNN",
 }
 ORDER = tuple(TITLES.values())
-# The accuracy that every run must reach on a span of lengths to count as learned.
-LEARNED = 0.99
 
 
 def table(rows, languages, span):
     """Return the Markdown table of a span of lengths: a row for each language, a column for each network."""
     with_shortcuts = any(row[f"shortcut_{span}"] is not None for row in rows.values())
     head = ["language", *ORDER, *(["best shortcut"] if with_shortcuts else []), "base rate"]
-    lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
+    lines = []
     for language in languages:
         cells = [cell(rows.get((language, network)), span) for network in ORDER]
         row = next(row for (name, _), row in rows.items() if name == language)
@@ -46,8 +39,8 @@ def table(rows, languages, span):
             cells.append("-" if best is None else f"{percent(best)} ({row[f'shortcut_{span}_name']})")
         rate = row[f"base_rate_{span}"]
         cells.append("-" if rate is None else percent(rate))
-        lines.append(f"| {language} | {' | '.join(cells)} |")
-    return "\n".join(lines)
+        lines.append([language, *cells])
+    return markdown(head, lines)
 
 
 def cell(row, span):
@@ -61,22 +54,16 @@ def cell(row, span):
     return f"{percent(row[span])} ± {percent(reach)}<br>{low} to {high}"
 
 
-def percent(value):
-    """Return a share with one digit; only an accuracy of exactly 1 is shown as 100."""
-    shown = f"{100 * value:.1f}"
-    return "99.9" if shown == "100.0" and value < 1 else shown
-
-
 def held(rows, languages):
     """Return for each network what every run learned, for trained lengths only and also for longer strings."""
-    lines = ["| network | learned, and right on long strings | learned for trained lengths only |", "|---|---|---|"]
+    lines = []
     for network in ORDER:
         known = {name: rows[name, network] for name in languages if (name, network) in rows}
         learned = {name for name, row in known.items() if (row["accuracy_lowest"] or 0) >= LEARNED}
         holds = {name for name in learned if (known[name]["beyond_lowest"] or 0) >= LEARNED}
         lists = [", ".join(name for name in languages if name in chosen) or "-" for chosen in (holds, learned - holds)]
-        lines.append(f"| {network} | {' | '.join(lists)} |")
-    return "\n".join(lines)
+        lines.append([network, *lists])
+    return markdown(["network", "learned, and right on long strings", "learned for trained lengths only"], lines)
 
 
 def write(folder):
@@ -96,12 +83,7 @@ def write(folder):
         "beyond": table(rows, languages, "beyond"),
         "held": held(rows, languages),
     }
-    page = PAGE.read_text(encoding="utf-8")
-    for part, text in parts.items():
-        mark = re.compile(rf"(<!-- {name}: {part} -->\n).*?(<!-- end -->)", re.DOTALL)
-        page, found = mark.subn(lambda marks, text=text: f"{marks[1]}{text}\n{marks[2]}", page)
-        assert found == 1, f"{PAGE.name} has {found} places for {name}: {part}"
-    PAGE.write_text(page, encoding="utf-8")
+    fill(PAGE, {f"{name}: {part}": text for part, text in parts.items()})
     axes = results.plot("grid", by=by)
     plots.save_figure(axes.flat[0].figure, DOCS / "images" / f"study-{name}.png")
 

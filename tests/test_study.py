@@ -13,9 +13,10 @@ from myrnn.sweeps import read_study
 ROOT = Path(__file__).parents[1]
 
 
-@pytest.fixture(scope="module")
-def make_study():
+@pytest.fixture
+def make_study(monkeypatch):
     """The names of the script."""
+    monkeypatch.syspath_prepend(ROOT / "docs")
     return runpy.run_path(str(ROOT / "docs" / "make_study.py"))
 
 
@@ -71,7 +72,7 @@ def test_the_figure_has_a_panel_for_each_task_and_size(make_study, results):
 
 def test_the_page_shows_a_table_of_every_network_and_size():
     page = (ROOT / "docs" / "explanation" / "study-halves.md").read_text(encoding="utf-8")
-    rows = page.partition("<!-- table -->")[2].partition("<!-- end of table -->")[0].strip().splitlines()[2:]
+    rows = page.partition("<!-- table -->")[2].partition("<!-- end -->")[0].strip().splitlines()[2:]
     study = read_study(ROOT / "studies" / "halves.toml")
     kinds = {(point.variant, point.settings["model.dim_recurrent"]) for point in study.points}
     assert {tuple(cell.strip() for cell in row.split("|")[1:3]) for row in rows} == {
