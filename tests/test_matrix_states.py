@@ -127,6 +127,30 @@ def test_several_heads_can_be_written_in_many_ways(write, read):
     assert disagreement(compiled, ([1], [6], [5, 11, 1, 2])) is None
 
 
+class Scaled:
+    """Adds `g * outer(k, v)` to a matrix, for the numbers g, k and v of a row, and returns two of the matrix."""
+
+    def __init__(self):
+        self.w = mg.tensor(np.ones((2, 2), dtype=np.float32))
+        self.parameters = (self.w,)
+
+    def __call__(self, x):
+        S, ones = np.zeros((2, 3), dtype=np.float32), np.ones(3, dtype=np.float32)
+        for g, k, v in x:
+            S = S + g * (k * ones[:2, np.newaxis] * (v * ones))
+        return mg.matmul(S[:, 0], self.w)[np.newaxis]
+
+
+@pytest.mark.usefixtures("in_python")
+def test_a_factor_of_a_matrix_multiplies_a_vector_first():
+    model, large = Scaled(), np.float32([[1e30, 1e-10, 1e10]])
+    compiled = compile(model, dim_input=3, check=False)
+    np.testing.assert_allclose(compiled(large), model(large).data, rtol=1e-6)
+    # Here g * k is infinite, but g * (k * v) is not.
+    larger = np.float32([[1e30, 1e10, 1e-10]])
+    assert np.isinf(compiled(larger)).all() and np.isfinite(model(larger).data).all()
+
+
 @pytest.mark.parametrize("name", ["linear-attention", "delta", "mlstm", "selective"])
 def test_what_is_kept_for_later_loops_are_products_with_the_matrix(name):
     _, compiled = made(name, 16, 1)
