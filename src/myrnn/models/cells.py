@@ -205,8 +205,6 @@ class RNN(OneLayer, RNNLayer):
     (1, 2)
     """
 
-    _settings = ("activation", "recurrent_init")
-
     @keywords
     def __init__(
         self,
@@ -356,8 +354,6 @@ class StackRNN(OneLayer, StackRNNLayer):
     >>> StackRNN(dim_input=10, dim_recurrent=16, dim_output=2)(np.zeros((4, 10), dtype=np.float32)).shape
     (1, 2)
     """
-
-    _settings = ("stack_depth", "stack_width", "recurrent_init")
 
     @keywords
     def __init__(

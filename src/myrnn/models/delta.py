@@ -17,7 +17,7 @@ from mygrad.nnet.activations import sigmoid
 from myrnn._keywords import keywords
 from myrnn.models.dense import Maker, dense, filled, parameter
 from myrnn.models.functions import ONE, TWO, normalized, silu, softplus, unit
-from myrnn.models.layer import Heads, Layer, OneLayer, Size, State, Units, size_of_head
+from myrnn.models.layer import Heads, HeadsLayer, OneLayer, Size, State, Units
 from myrnn.models.linear import step_bias
 
 Householders = Annotated[int, Meta(ge=1, le=100, description="The number of keys to correct at each step.")]
@@ -34,7 +34,7 @@ FASTEST = np.float32(math.exp(-0.5))
 MIXES = {"r": 0.2, "w": 0.9, "k": 0.7, "v": 0.7, "a": 0.9, "g": 0.2}
 
 
-class DeltaProductLayer(Layer):
+class DeltaProductLayer(HeadsLayer):
     """A layer with the equations of `DeltaProduct`."""
 
     def __init__(
@@ -47,10 +47,8 @@ class DeltaProductLayer(Layer):
         negative_eigenvalues: bool = True,
         gated: bool = False,
     ) -> None:
-        super().__init__(dim_recurrent)
-        self.dim_input, self.heads, self.householders = dim_input, heads, householders
-        self.negative_eigenvalues, self.gated = negative_eigenvalues, gated
-        size = size_of_head(dim_recurrent, heads)
+        super().__init__(dim_input, dim_recurrent, heads)
+        self.householders, self.negative_eigenvalues, self.gated = householders, negative_eigenvalues, gated
         self.fc_x2q = layer(dim_input, dim_recurrent, bias=False)
         self.fc_x2k = [layer(dim_input, dim_recurrent, bias=False) for _ in range(householders)]
         self.fc_x2v = [layer(dim_input, dim_recurrent, bias=False) for _ in range(householders)]
@@ -59,34 +57,31 @@ class DeltaProductLayer(Layer):
             self.fc_x2a = layer(dim_input, heads, bias_initializer=filled(step_bias(layer, heads)))
             self.rate = parameter(np.log(layer.uniform(1e-3, 16, (1, heads))))
             self.fc_x2g = layer(dim_input, dim_recurrent, bias=False)
-        self.scale = parameter(np.ones((1, size)))
+        self.scale = parameter(np.ones((1, self.dim_head)))
 
     def start(self) -> State:
         """Return the state before the first step: h (1, D), and S (H, d, d), zeros."""
-        size = self.dim_recurrent // self.heads
-        S = self._zeros(self.heads, size, size)
+        S = self._zero_matrices()
         return self._read(self._zeros(1, self.dim_input), S), S
 
     def step(self, x_t: Any, state: State) -> State:
         """Return the next state: h (1, D), and S (H, d, d), whose rows belong to keys; `x_t` is (1, C)."""
-        _, S = state
-        heads, size, _ = S.shape
+        S = state[1]
         if self.gated:
-            S = exp(-exp(self.rate) * softplus(self.fc_x2a(x_t))).reshape(heads, 1, 1) * S
+            a = exp(-exp(self.rate) * softplus(self.fc_x2a(x_t)))
+            S = self._rows(a) * S
         for fc_k, fc_v, fc_b in zip(self.fc_x2k, self.fc_x2v, self.fc_x2b, strict=True):
-            k = unit(silu(fc_k(x_t)).reshape(heads, 1, size))
-            v = silu(fc_v(x_t)).reshape(heads, 1, size)
-            b = sigmoid(fc_b(x_t)).reshape(heads, 1, 1)
+            k = unit(self._rows(silu(fc_k(x_t))))
+            v = silu(fc_v(x_t))
+            b = sigmoid(fc_b(x_t))
             if self.negative_eigenvalues:
                 b = TWO * b
-            S = S + k.reshape(heads, size, 1) * (b * (v - matmul(k, S)))
+            S = S + self._columns(k) * (self._rows(b) * (self._rows(v) - matmul(k, S)))
         return self._read(x_t, S), S
 
     def _read(self, x_t: Any, S: Any) -> Any:
-        heads, size, _ = S.shape
-        q = unit(silu(self.fc_x2q(x_t)).reshape(heads, 1, size))
-        y = matmul(q, S).reshape(heads, size)
-        h = (normalized(y, 1e-5) * self.scale).reshape(1, self.dim_recurrent)
+        q = unit(self._rows(silu(self.fc_x2q(x_t))))
+        h = self._joined(normalized(matmul(q, S), 1e-5) * self.scale)
         return h * silu(self.fc_x2g(x_t)) if self.gated else h
 
 
@@ -104,13 +99,12 @@ class GatedDeltaNetLayer(DeltaProductLayer):
         super().__init__(dim_input, dim_recurrent, layer, heads, 1, negative_eigenvalues, gated=True)
 
 
-class RWKV7Layer(Layer):
+class RWKV7Layer(HeadsLayer):
     """A layer with the equations of `RWKV7`."""
 
     def __init__(self, dim_input: int, dim_recurrent: int, layer: Maker, heads: int = 1) -> None:
-        super().__init__(dim_recurrent)
-        self.dim_input, self.heads = dim_input, heads
-        size, rank = size_of_head(dim_recurrent, heads), min(MOST_RANK, math.ceil(dim_recurrent / 2))
+        super().__init__(dim_input, dim_recurrent, heads)
+        rank = min(MOST_RANK, math.ceil(dim_recurrent / 2))
         place = np.arange(dim_input) / dim_input
         self.mix = {name: parameter(1 - place[np.newaxis] ** power) for name, power in MIXES.items()}
 
@@ -125,7 +119,7 @@ class RWKV7Layer(Layer):
             further = {"bias": False} if bias is None else {"bias_initializer": filled(bias)}
             return layer(rank, dim_recurrent, weight_initializer=filled(0.1 * turned), **further)
 
-        along, within = np.linspace(0, 1, dim_recurrent), np.linspace(-1, 1, size)
+        along, within = np.linspace(0, 1, dim_recurrent), np.linspace(-1, 1, self.dim_head)
         zigzag, linear = np.tile(within * abs(within), heads), along - 0.5
         self.fc_x2r, self.fc_x2k, self.fc_x2v = projection(0.5), projection(0.05), projection(0.5)
         self.fc_x2w, self.fc_x2a, self.fc_x2g = (
@@ -141,37 +135,32 @@ class RWKV7Layer(Layer):
 
     def start(self) -> State:
         """Return the state before the first step: h (1, D), and S (H, d, d) and a row (1, C), zeros."""
-        size, row, vector = self.dim_recurrent // self.heads, self._zeros(1, self.dim_input), self._zeros()
-        S = self._zeros(self.heads, size, size)
-        return self._read(row, row, S, vector, vector), S, row
+        S, k, v, row = self._zero_matrices(), self._zeros(), self._zeros(), self._zeros(1, self.dim_input)
+        return self._read(row, row, S, k, v), S, row
 
     def _mixed(self, name: str, x_t: Any, before: Any) -> Any:
         return x_t * (ONE - self.mix[name]) + before * self.mix[name]
 
     def step(self, x_t: Any, state: State) -> State:
         """Return the next state: h (1, D), S (H, d, d), whose rows belong to keys, and `x_t`, (1, C)."""
-        _, S, before = state
-        heads, size, _ = S.shape
-        as_rows, as_columns = (heads, 1, size), (heads, size, 1)
+        S, before = state[1:]
         x = {name: self._mixed(name, x_t, before) for name in "kvwa"}
         k, v = self.fc_x2k(x["k"]), self.fc_x2v(x["v"])
         w = exp(-FASTEST * sigmoid(self.fc_w2w(tanh(self.fc_x2w(x["w"])))))
         a = sigmoid(self.fc_a2a(self.fc_x2a(x["a"])))
-        removed = unit((k * self.removed).reshape(*as_rows))
-        rate = a.reshape(*as_columns) * removed.reshape(*as_columns)
+        removed = unit(self._rows(k * self.removed))
+        rate = self._columns(a) * self._columns(removed)
         k = k * (ONE + (a - ONE) * self.added)
-        S = w.reshape(*as_columns) * S - rate * matmul(removed, S) + k.reshape(*as_columns) * v.reshape(*as_rows)
+        S = self._columns(w) * S - rate * matmul(removed, S) + self._columns(k) * self._rows(v)
         return self._read(x_t, before, S, k, v), S, x_t
 
     def _read(self, x_t: Any, before: Any, S: Any, k: Any, v: Any) -> Any:
-        heads, size, _ = S.shape
-        as_rows, as_one = (heads, 1, size), (1, self.dim_recurrent)
         r = self.fc_x2r(self._mixed("r", x_t, before))
         g = self.fc_g2g(sigmoid(self.fc_x2g(self._mixed("g", x_t, before))))
-        y = matmul(r.reshape(*as_rows), S)
-        y = normalized(y - y.mean(axis=-1, keepdims=True), 64e-5).reshape(*as_one) * self.scale + self.shift
-        again = (r * k * self.bonus).reshape(*as_rows).sum(axis=-1, keepdims=True) * v.reshape(*as_rows)
-        return g * (y + again.reshape(*as_one))
+        y = matmul(self._rows(r), S)
+        y = self._joined(normalized(y - y.mean(axis=-1, keepdims=True), 64e-5)) * self.scale + self.shift
+        again = self._rows(r * k * self.bonus).sum(axis=-1, keepdims=True) * self._rows(v)
+        return g * (y + self._joined(again))
 
 
 class DeltaProduct(OneLayer, DeltaProductLayer):
@@ -223,8 +212,6 @@ class DeltaProduct(OneLayer, DeltaProductLayer):
     >>> DeltaProduct(dim_input=10, dim_recurrent=16, dim_output=2, heads=2)(np.zeros((4, 10), dtype=np.float32)).shape
     (1, 2)
     """
-
-    _settings = ("heads", "householders", "negative_eigenvalues", "gated")
 
     @keywords
     def __init__(
@@ -285,8 +272,6 @@ class GatedDeltaNet(OneLayer, GatedDeltaNetLayer):
     (1, 2)
     """
 
-    _settings = ("heads", "negative_eigenvalues")
-
     @keywords
     def __init__(
         self,
@@ -344,8 +329,6 @@ class RWKV7(OneLayer, RWKV7Layer):
     >>> RWKV7(dim_input=10, dim_recurrent=16, dim_output=2, heads=2)(np.zeros((4, 10), dtype=np.float32)).shape
     (1, 2)
     """
-
-    _settings = ("heads",)
 
     @keywords
     def __init__(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Collection, Iterable, Iterator
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from msgspec import Meta
@@ -79,6 +80,32 @@ class Layer:
         return np.zeros(shape or (1, self.dim_recurrent), dtype=np.float32)
 
 
+class HeadsLayer(Layer):
+    """A layer whose units are heads of equally many units each.
+
+    A vector (1, D) has a part for each head, which is a row or a column of that head: (H, 1, d) or (H, d, 1).
+    """
+
+    def __init__(self, dim_input: int, dim_recurrent: int, heads: int) -> None:
+        if dim_recurrent % heads:
+            raise InvalidArgument(f"heads must divide dim_recurrent, {dim_recurrent}, which {heads} does not")
+        super().__init__(dim_recurrent)
+        self.dim_input, self.heads, self.dim_head = dim_input, heads, dim_recurrent // heads
+
+    def _rows(self, z: Any) -> Any:
+        return z.reshape(self.heads, 1, -1)
+
+    def _columns(self, z: Any) -> Any:
+        return z.reshape(self.heads, -1, 1)
+
+    def _joined(self, z: Any) -> Any:
+        return z.reshape(1, self.dim_recurrent)
+
+    def _zero_matrices(self) -> NDArray[np.float32]:
+        """Return the states of all heads before the first step, (H, d, d)."""
+        return self._zeros(self.heads, self.dim_head, self.dim_head)
+
+
 class OneLayer(Layer):
     """A layer that reads one sequence, and a dense layer that scores its last hidden state.
 
@@ -88,9 +115,6 @@ class OneLayer(Layer):
     dim_input: int
     dim_output: int
     fc_h2y: dense
-
-    # The arguments of the constructor besides the sizes and `rng`.
-    _settings: ClassVar[tuple[str, ...]] = ()
 
     @keywords
     def __init__(
@@ -130,7 +154,9 @@ class OneLayer(Layer):
 
     def __repr__(self) -> str:
         """Return the call that makes such a model."""
-        return _checks.call_of(self, "dim_input", "dim_recurrent", "dim_output", *self._settings)
+        return _checks.call_of(
+            self, *(name for name in inspect.signature(type(self)).parameters if hasattr(self, name))
+        )
 
     def __call__(self, x: Tensor | NDArray[Any]) -> Tensor:
         """Return the class scores of one sequence: `x` is (T, C), the logits are (1, K)."""
@@ -145,7 +171,6 @@ class GatedOneLayer(OneLayer):
     """A model of one layer with recurrent weights, whose initialization is a setting."""
 
     recurrent_init: str
-    _settings = ("recurrent_init",)
 
     @keywords
     def __init__(
@@ -169,13 +194,6 @@ def _tensors(parts: Iterable[Any]) -> Iterator[Tensor]:
             yield from part.parameters
         elif isinstance(part, list | dict):
             yield from _tensors(part.values() if isinstance(part, dict) else part)
-
-
-def size_of_head(dim_recurrent: int, heads: int) -> int:
-    """Return the number of units of each head; raises InvalidArgument unless all have equally many."""
-    if dim_recurrent % heads:
-        raise InvalidArgument(f"heads must divide dim_recurrent, {dim_recurrent}, which {heads} does not")
-    return dim_recurrent // heads
 
 
 def recurrent_weights(layer: Layer) -> list[Tensor]:

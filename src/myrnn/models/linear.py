@@ -64,7 +64,7 @@ class LRULayer(Layer):
 
     def step(self, x_t: Any, state: State) -> State:
         """Return the next state: h and both parts of c, (1, D); `x_t` is (1, C)."""
-        _, real, imaginary = state
+        real, imaginary = state[1:]
         u = self.fc_x2u(x_t)
         size, angle, scale = exp(-exp(self.nu)), exp(self.theta), exp(self.gamma)
         a, b = size * cos(angle), size * sin(angle)
@@ -112,7 +112,7 @@ class MambaLayer(Layer):
 
     def step(self, x_t: Any, state: State) -> State:
         """Return the next state: h (1, D), s (D, N) and the last W - 1 rows that the convolution reads, (1, D)."""
-        _, s, *rows = state
+        s, *rows = state[1:]
         rows = [*rows, self.fc_x2u(x_t)]
         u = silu((self.kernel * concatenate(rows)).sum(axis=0, keepdims=True) + self.kernel_bias)
         d = softplus(self.fc_r2d(self.fc_u2r(u)))
@@ -120,7 +120,7 @@ class MambaLayer(Layer):
         return self._read(s, u, x_t), s, *rows[1:]
 
     def _read(self, s: Any, u: Any, x_t: Any) -> Any:
-        v = matmul(self.fc_u2c(u), s.T) + self.skip * u
+        v = matmul(s, self.fc_u2c(u).T).T + self.skip * u
         return v * silu(self.fc_x2z(x_t))
 
 
@@ -239,8 +239,6 @@ class Mamba(OneLayer, MambaLayer):
     >>> Mamba(dim_input=10, dim_recurrent=16, dim_output=2)(np.zeros((4, 10), dtype=np.float32)).shape
     (1, 2)
     """
-
-    _settings = ("dim_state", "convolution")
 
     @keywords
     def __init__(

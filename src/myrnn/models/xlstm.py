@@ -12,19 +12,18 @@ from mygrad.nnet.activations import sigmoid
 from myrnn._keywords import keywords
 from myrnn.models.dense import Maker, filled
 from myrnn.models.functions import softplus
-from myrnn.models.layer import GatedInit, Heads, Layer, OneLayer, Size, State, Units, size_of_head
+from myrnn.models.layer import GatedInit, Heads, HeadsLayer, OneLayer, Size, State, Units
 
 # The logarithm of nothing, for a maximum; unlike infinity it can be subtracted from itself.
 LOG_OF_ZERO = np.float32(-1e30)
 
 
-class SLSTMLayer(Layer):
+class SLSTMLayer(HeadsLayer):
     """A layer with the equations of `SLSTM`."""
 
     def __init__(self, dim_input: int, dim_recurrent: int, layer: Maker, heads: int = 1) -> None:
-        super().__init__(dim_recurrent)
-        self.heads = heads
-        size = size_of_head(dim_recurrent, heads)
+        super().__init__(dim_input, dim_recurrent, heads)
+        size = self.dim_head
         forget = np.tile(5 - 12 * np.linspace(0, 1, size) ** 0.3, heads)
         self.fc_x2i = layer(dim_input, dim_recurrent)
         self.fc_h2i = layer.headwise(heads, size)
@@ -53,13 +52,11 @@ class SLSTMLayer(Layer):
         return o * c / n, c, n, m
 
 
-class MLSTMLayer(Layer):
+class MLSTMLayer(HeadsLayer):
     """A layer with the equations of `MLSTM`."""
 
     def __init__(self, dim_input: int, dim_recurrent: int, layer: Maker, heads: int = 1) -> None:
-        super().__init__(dim_recurrent)
-        self.dim_input, self.heads = dim_input, heads
-        size_of_head(dim_recurrent, heads)
+        super().__init__(dim_input, dim_recurrent, heads)
         self.fc_x2q = layer(dim_input, dim_recurrent)
         self.fc_x2k = layer(dim_input, dim_recurrent)
         self.fc_x2v = layer(dim_input, dim_recurrent)
@@ -70,30 +67,27 @@ class MLSTMLayer(Layer):
 
     def start(self) -> State:
         """Return the state before the first step: h (1, D), and C (H, d, d), n (H, d, 1) and m (H, 1, 1), zeros."""
-        heads, size = self.heads, self.dim_recurrent // self.heads
-        C, n, m = self._zeros(heads, size, size), self._zeros(heads, size, 1), self._zeros(heads, 1, 1)
+        C, n, m = self._zero_matrices(), self._columns(self._zeros()), self._zeros(self.heads, 1, 1)
         return self._read(self._zeros(1, self.dim_input), C, n, m), C, n, m
 
     def step(self, x_t: Any, state: State) -> State:
         """Return the next state: h (1, D), C (H, d, d), n (H, d, 1) and m (H, 1, 1); `x_t` is (1, C)."""
-        _, C, n, m = state
-        heads, size, _ = C.shape
-        k = self.fc_x2k(x_t).reshape(heads, size, 1) / np.float32(math.sqrt(size))
-        v = self.fc_x2v(x_t).reshape(heads, 1, size)
-        log_i = self.fc_x2i(x_t).reshape(heads, 1, 1)
-        log_f = m - softplus(-self.fc_x2f(x_t)).reshape(heads, 1, 1)
+        C, n, m = state[1:]
+        k = self._columns(self.fc_x2k(x_t)) / np.float32(math.sqrt(self.dim_head))
+        v = self.fc_x2v(x_t)
+        log_i, log_f = self.fc_x2i(x_t), -softplus(-self.fc_x2f(x_t))
+        log_i, log_f = self._rows(log_i), m + self._rows(log_f)
         # Not below 0: exp(-m) would be infinite, and its gradient NaN.
         m = maximum(maximum(log_f, log_i), np.float32(0))
         i, f = exp(log_i - m), exp(log_f - m)
-        C = f * C + (i * k) * v
+        C = f * C + (i * k) * self._rows(v)
         n = f * n + i * k
         return self._read(x_t, C, n, m), C, n, m
 
     def _read(self, x_t: Any, C: Any, n: Any, m: Any) -> Any:
-        heads, size, _ = C.shape
-        q = self.fc_x2q(x_t).reshape(heads, 1, size)
+        q = self._rows(self.fc_x2q(x_t))
         read = matmul(q, C) / maximum(absolute(matmul(q, n)), exp(-m))
-        return sigmoid(self.fc_x2o(x_t)) * read.reshape(1, self.dim_recurrent)
+        return sigmoid(self.fc_x2o(x_t)) * self._joined(read)
 
 
 class SLSTM(OneLayer, SLSTMLayer):
@@ -135,8 +129,6 @@ class SLSTM(OneLayer, SLSTMLayer):
     >>> SLSTM(dim_input=10, dim_recurrent=16, dim_output=2, heads=4)(np.zeros((4, 10), dtype=np.float32)).shape
     (1, 2)
     """
-
-    _settings = ("heads", "recurrent_init")
 
     @keywords
     def __init__(
@@ -191,8 +183,6 @@ class MLSTM(OneLayer, MLSTMLayer):
     >>> MLSTM(dim_input=10, dim_recurrent=16, dim_output=2, heads=4)(np.zeros((4, 10), dtype=np.float32)).shape
     (1, 2)
     """
-
-    _settings = ("heads",)
 
     @keywords
     def __init__(
