@@ -22,6 +22,7 @@ from myrnn.compiler.graph import (
     substitutions,
     topological,
 )
+from myrnn.compiler.kept_products import Moved, move_products
 from myrnn.compiler.leaves import (
     INPUT,
     OUTPUTS,
@@ -41,7 +42,6 @@ from myrnn.compiler.leaves import (
 )
 from myrnn.compiler.loops import Recurrence
 from myrnn.compiler.loss import LossGraph, PenaltyGraph
-from myrnn.compiler.nearer import Moved, move_products
 from myrnn.compiler.ops import OPERATIONS, add, equal, expand, indices_of, join, run_of, select, total
 from myrnn.compiler.split import split_product
 
