@@ -2,9 +2,9 @@
 The delta rule: a reflection for every one
 ==========================================
 
-DeltaProduct with one key multiplies its state at each step by I - b k'k. The symbol chooses the key k, a vector of length
-1, and the number b: along k the eigenvalue is 1 - b, in all other directions it is 1. With b up to 2 this can be a
-reflection, which turns what is stored into its opposite. With b up to 1 it can only delete it.
+DeltaProduct with one key multiplies its state at each step by I - b k'k. The symbol chooses the key k, a vector of
+length 1, and the number b: along k the eigenvalue is 1 - b, in all other directions it is 1. With b up to 2 this can be
+a reflection, which turns what is stored into its opposite. With b up to 1 it can only delete it.
 
 The task is the parity of bits. Two small layers learn it, one with each range of b.
 """

@@ -2,9 +2,9 @@
 Linear recurrences: an LRU that keeps time
 ==========================================
 
-The state of a linear recurrent unit is complex. At each step it is multiplied by learned eigenvalues, whatever the input
-is: it shrinks a little and turns by a fixed angle. A layer can use this to tell the time. Here the input is always the
-same, and the answer is the number of the step modulo 5.
+The state of a linear recurrent unit is complex. At each step it is multiplied by learned eigenvalues, whatever the
+input is: it shrinks a little and turns by a fixed angle. A layer can use this to tell the time. Here the input is
+always the same, and the answer is the number of the step modulo 5.
 """
 
 import matplotlib.pyplot as plt
@@ -29,8 +29,8 @@ history = myrnn.train(model, counting(TRAINED), optimizer, 4_000, 2, schedule="c
 
 # %%
 # Left: a fifth root of unity comes back to 1 after five steps, and the largest eigenvalues have such angles, or near
-# ones. Right: they are smaller than 1, so the state shrinks. The layer is right for twice as many steps as it was trained
-# on, and then no longer.
+# ones. Right: they are smaller than 1, so the state shrinks. The layer is right for twice as many steps as it was
+# trained on, and then no longer.
 
 layer = model.stack[0]
 eigenvalues = np.exp(-np.exp(layer.nu.data) + 1j * np.exp(layer.theta.data))[0]

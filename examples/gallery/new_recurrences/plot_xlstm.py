@@ -3,8 +3,8 @@ xLSTM: the matrix of an mLSTM as a memory
 =========================================
 
 The state of an mLSTM is a matrix. At each step it adds the outer product of a key and a value, and a query reads the
-values of the keys that are similar to it. Here a step brings a letter and a digit, and later steps ask for the digits of
-letters: this is associative recall.
+values of the keys that are similar to it. Here a step brings a letter and a digit, and later steps ask for the digits
+of letters: this is associative recall.
 """
 
 import matplotlib.pyplot as plt
