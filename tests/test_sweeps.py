@@ -20,7 +20,8 @@ import myrnn
 from myrnn.cli import main
 from myrnn.errors import CompileError, InvalidArgument, RunError
 from myrnn.experiment.parts import weight_generator
-from myrnn.models import RNN, layer
+from myrnn.models import RNN
+from myrnn.models.dense import Maker
 from myrnn.optimizers import Adam
 from myrnn.runs.folder import made_with
 from myrnn.runs.training import trained
@@ -748,12 +749,11 @@ def test_the_command_writes_the_summary_and_the_grid(study, done, capsys):
 def test_nonfinite_scores_count_as_wrong_and_are_reported(tmp_path, monkeypatch):
     """A network that doubles its state at every step overflows float32 after 128 steps."""
 
-    def doubled(layers, how, rng):
-        for each in layers:
-            each.fc_h2h.weight.data[...] = 2 * np.eye(2)
-            each.fc_x2h.weight.data[...] = 1e4
+    def doubled(make):
+        for weight in make.recurrent_weights:
+            weight.data[...] = 2 * np.eye(2)
 
-    monkeypatch.setattr(layer, "begin_recurrent", doubled)
+    monkeypatch.setattr(Maker, "begin_recurrent", doubled)
     study = {
         "model": {"dim_recurrent": 2},
         "optimizer": {"name": "sgd", "learning_rate": 1e-30},

@@ -6,19 +6,16 @@ sequence, and a dense layer that scores its last hidden state; `Stacked` has sev
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
 from typing import Annotated, Any, Literal
 
 import numpy as np
 from msgspec import Meta
 from mygrad import concatenate, tanh
 from mygrad.nnet.activations import relu, sigmoid, softmax
-from mygrad.nnet.initializers import constant
 
 from myrnn import _checks
 from myrnn._keywords import keywords
-from myrnn.models.dense import Maker, dense
+from myrnn.models.dense import Maker
 from myrnn.models.layer import GatedInit, GatedOneLayer, Layer, OneLayer, RecurrentInit, Size, State, Units
 
 Activation = Annotated[Literal["relu", "tanh"], Meta(description="The nonlinearity: relu or tanh.")]
@@ -34,18 +31,11 @@ ACTIVATIONS = {"relu": relu, "tanh": tanh}
 class RNNLayer(Layer):
     """A layer with the equations of `RNN`."""
 
-    def __init__(
-        self,
-        dim_input: int,
-        dim_recurrent: int,
-        layer: Maker,
-        activation: str = "relu",
-        recurrent: Callable[..., dense] | None = None,
-    ) -> None:
+    def __init__(self, dim_input: int, dim_recurrent: int, make: Maker, activation: str = "relu") -> None:
         super().__init__(dim_recurrent)
         self.activation = activation
-        self.fc_x2h = layer(dim_input, dim_recurrent)
-        self.fc_h2h = (recurrent or layer)(dim_recurrent, dim_recurrent, bias=False)
+        self.fc_x2h = make.dense(dim_input, dim_recurrent)
+        self.fc_h2h = make.recurrent(dim_recurrent)
 
     def step(self, x_t: Any, state: State) -> State:
         """Return the next state, h (1, D); `x_t` is (1, C)."""
@@ -57,14 +47,14 @@ class RNNLayer(Layer):
 class GRULayer(Layer):
     """A layer with the equations of `GRU`."""
 
-    def __init__(self, dim_input: int, dim_recurrent: int, layer: Maker) -> None:
+    def __init__(self, dim_input: int, dim_recurrent: int, make: Maker) -> None:
         super().__init__(dim_recurrent)
-        self.fc_x2z = layer(dim_input, dim_recurrent)
-        self.fc_h2z = layer(dim_recurrent, dim_recurrent, bias=False)
-        self.fc_x2r = layer(dim_input, dim_recurrent)
-        self.fc_h2r = layer(dim_recurrent, dim_recurrent, bias=False)
-        self.fc_x2n = layer(dim_input, dim_recurrent)
-        self.fc_h2n = layer(dim_recurrent, dim_recurrent, bias=False)
+        self.fc_x2z = make.dense(dim_input, dim_recurrent)
+        self.fc_h2z = make.recurrent(dim_recurrent)
+        self.fc_x2r = make.dense(dim_input, dim_recurrent)
+        self.fc_h2r = make.recurrent(dim_recurrent)
+        self.fc_x2n = make.dense(dim_input, dim_recurrent)
+        self.fc_h2n = make.recurrent(dim_recurrent)
 
     def step(self, x_t: Any, state: State) -> State:
         """Return the next state, h (1, D); `x_t` is (1, C)."""
@@ -79,12 +69,12 @@ class GRULayer(Layer):
 class MGULayer(Layer):
     """A layer with the equations of `MGU`."""
 
-    def __init__(self, dim_input: int, dim_recurrent: int, layer: Maker) -> None:
+    def __init__(self, dim_input: int, dim_recurrent: int, make: Maker) -> None:
         super().__init__(dim_recurrent)
-        self.fc_x2f = layer(dim_input, dim_recurrent)
-        self.fc_h2f = layer(dim_recurrent, dim_recurrent, bias=False)
-        self.fc_x2n = layer(dim_input, dim_recurrent)
-        self.fc_h2n = layer(dim_recurrent, dim_recurrent, bias=False)
+        self.fc_x2f = make.dense(dim_input, dim_recurrent)
+        self.fc_h2f = make.recurrent(dim_recurrent)
+        self.fc_x2n = make.dense(dim_input, dim_recurrent)
+        self.fc_h2n = make.recurrent(dim_recurrent)
 
     def step(self, x_t: Any, state: State) -> State:
         """Return the next state, h (1, D); `x_t` is (1, C)."""
@@ -98,16 +88,16 @@ class MGULayer(Layer):
 class LSTMLayer(Layer):
     """A layer with the equations of `LSTM`."""
 
-    def __init__(self, dim_input: int, dim_recurrent: int, layer: Maker) -> None:
+    def __init__(self, dim_input: int, dim_recurrent: int, make: Maker) -> None:
         super().__init__(dim_recurrent)
-        self.fc_x2i = layer(dim_input, dim_recurrent)
-        self.fc_h2i = layer(dim_recurrent, dim_recurrent, bias=False)
-        self.fc_x2f = layer(dim_input, dim_recurrent, bias_kwargs={"value": 1.0})
-        self.fc_h2f = layer(dim_recurrent, dim_recurrent, bias=False)
-        self.fc_x2o = layer(dim_input, dim_recurrent)
-        self.fc_h2o = layer(dim_recurrent, dim_recurrent, bias=False)
-        self.fc_x2g = layer(dim_input, dim_recurrent)
-        self.fc_h2g = layer(dim_recurrent, dim_recurrent, bias=False)
+        self.fc_x2i = make.dense(dim_input, dim_recurrent)
+        self.fc_h2i = make.recurrent(dim_recurrent)
+        self.fc_x2f = make.dense(dim_input, dim_recurrent, bias_kwargs={"value": 1.0})
+        self.fc_h2f = make.recurrent(dim_recurrent)
+        self.fc_x2o = make.dense(dim_input, dim_recurrent)
+        self.fc_h2o = make.recurrent(dim_recurrent)
+        self.fc_x2g = make.dense(dim_input, dim_recurrent)
+        self.fc_h2g = make.recurrent(dim_recurrent)
 
     def start(self) -> State:
         """Return the state before the first step: h and c, zeros (1, D)."""
@@ -129,15 +119,15 @@ class StackRNNLayer(Layer):
     """A layer with the equations of `StackRNN`."""
 
     def __init__(
-        self, dim_input: int, dim_recurrent: int, layer: Maker, stack_depth: int = 48, stack_width: int = 8
+        self, dim_input: int, dim_recurrent: int, make: Maker, stack_depth: int = 48, stack_width: int = 8
     ) -> None:
         super().__init__(dim_recurrent)
         self.stack_depth, self.stack_width = stack_depth, stack_width
-        self.fc_x2h = layer(dim_input, dim_recurrent)
-        self.fc_h2h = layer(dim_recurrent, dim_recurrent, bias=False)
-        self.fc_s2h = layer(stack_width, dim_recurrent, bias=False)
-        self.fc_h2a = layer(dim_recurrent, 3)
-        self.fc_h2v = layer(dim_recurrent, stack_width)
+        self.fc_x2h = make.dense(dim_input, dim_recurrent)
+        self.fc_h2h = make.recurrent(dim_recurrent)
+        self.fc_s2h = make.dense(stack_width, dim_recurrent, bias=False)
+        self.fc_h2a = make.dense(dim_recurrent, 3)
+        self.fc_h2v = make.dense(dim_recurrent, stack_width)
 
     @property
     def stack_depth(self) -> int:
@@ -216,11 +206,8 @@ class RNN(OneLayer, RNNLayer):
         recurrent_init: RecurrentInit = "glorot",
         rng: np.random.Generator | int | None = None,
     ) -> None:
-        # The identity needs no random numbers.
-        without = partial(dense, weight_initializer=constant, weight_kwargs={"dtype": np.float32})
-        recurrent = without if "identity" in recurrent_init else None
         sizes = dim_input, dim_recurrent, dim_output
-        self._make(sizes, rng, recurrent_init=recurrent_init, activation=activation, recurrent=recurrent)
+        self._make(sizes, rng, recurrent_init=recurrent_init, activation=activation)
 
 
 class GRU(GatedOneLayer, GRULayer):

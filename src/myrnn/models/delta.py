@@ -41,7 +41,7 @@ class DeltaProductLayer(HeadsLayer):
         self,
         dim_input: int,
         dim_recurrent: int,
-        layer: Maker,
+        make: Maker,
         heads: int = 1,
         householders: int = 2,
         negative_eigenvalues: bool = True,
@@ -49,14 +49,14 @@ class DeltaProductLayer(HeadsLayer):
     ) -> None:
         super().__init__(dim_input, dim_recurrent, heads)
         self.householders, self.negative_eigenvalues, self.gated = householders, negative_eigenvalues, gated
-        self.fc_x2q = layer(dim_input, dim_recurrent, bias=False)
-        self.fc_x2k = [layer(dim_input, dim_recurrent, bias=False) for _ in range(householders)]
-        self.fc_x2v = [layer(dim_input, dim_recurrent, bias=False) for _ in range(householders)]
-        self.fc_x2b = [layer(dim_input, heads, bias=False) for _ in range(householders)]
+        self.fc_x2q = make.dense(dim_input, dim_recurrent, bias=False)
+        self.fc_x2k = [make.dense(dim_input, dim_recurrent, bias=False) for _ in range(householders)]
+        self.fc_x2v = [make.dense(dim_input, dim_recurrent, bias=False) for _ in range(householders)]
+        self.fc_x2b = [make.dense(dim_input, heads, bias=False) for _ in range(householders)]
         if gated:
-            self.fc_x2a = layer(dim_input, heads, bias_initializer=filled(step_bias(layer, heads)))
-            self.rate = parameter(np.log(layer.uniform(1e-3, 16, (1, heads))))
-            self.fc_x2g = layer(dim_input, dim_recurrent, bias=False)
+            self.fc_x2a = make.dense(dim_input, heads, bias_initializer=filled(step_bias(make, heads)))
+            self.rate = parameter(np.log(make.uniform(1e-3, 16, (1, heads))))
+            self.fc_x2g = make.dense(dim_input, dim_recurrent, bias=False)
         self.scale = parameter(np.ones((1, self.dim_head)))
 
     def start(self) -> State:
@@ -92,17 +92,17 @@ class GatedDeltaNetLayer(DeltaProductLayer):
         self,
         dim_input: int,
         dim_recurrent: int,
-        layer: Maker,
+        make: Maker,
         heads: int = 1,
         negative_eigenvalues: bool = False,
     ) -> None:
-        super().__init__(dim_input, dim_recurrent, layer, heads, 1, negative_eigenvalues, gated=True)
+        super().__init__(dim_input, dim_recurrent, make, heads, 1, negative_eigenvalues, gated=True)
 
 
 class RWKV7Layer(HeadsLayer):
     """A layer with the equations of `RWKV7`."""
 
-    def __init__(self, dim_input: int, dim_recurrent: int, layer: Maker, heads: int = 1) -> None:
+    def __init__(self, dim_input: int, dim_recurrent: int, make: Maker, heads: int = 1) -> None:
         super().__init__(dim_input, dim_recurrent, heads)
         rank = min(MOST_RANK, math.ceil(dim_recurrent / 2))
         place = np.arange(dim_input) / dim_input
@@ -110,20 +110,20 @@ class RWKV7Layer(HeadsLayer):
 
         def projection(bound: float) -> dense:
             bound = bound * dim_input**-0.5
-            values = layer.uniform(-bound, bound, (dim_input, dim_recurrent))
-            return layer(dim_input, dim_recurrent, weight_initializer=filled(values), bias=False)
+            values = make.uniform(-bound, bound, (dim_input, dim_recurrent))
+            return make.dense(dim_input, dim_recurrent, weight_initializer=filled(values), bias=False)
 
         def back(bias: Any = None) -> dense:
             # Orthogonal, but small.
-            turned = np.linalg.qr(layer.normal(size=(dim_recurrent, rank)))[0].T
+            turned = np.linalg.qr(make.normal(size=(dim_recurrent, rank)))[0].T
             further = {"bias": False} if bias is None else {"bias_initializer": filled(bias)}
-            return layer(rank, dim_recurrent, weight_initializer=filled(0.1 * turned), **further)
+            return make.dense(rank, dim_recurrent, weight_initializer=filled(0.1 * turned), **further)
 
         along, within = np.linspace(0, 1, dim_recurrent), np.linspace(-1, 1, self.dim_head)
         zigzag, linear = np.tile(within * abs(within), heads), along - 0.5
         self.fc_x2r, self.fc_x2k, self.fc_x2v = projection(0.5), projection(0.05), projection(0.5)
         self.fc_x2w, self.fc_x2a, self.fc_x2g = (
-            layer(dim_input, rank, weight_initializer=filled(0.0), bias=False) for _ in "wag"
+            make.dense(dim_input, rank, weight_initializer=filled(0.0), bias=False) for _ in "wag"
         )
         self.fc_w2w = back(6 * along - 5.5 + 2.5 * zigzag)
         self.fc_a2a = back(0.3 * zigzag + 0.4 * linear - 0.19)

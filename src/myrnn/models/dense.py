@@ -102,21 +102,54 @@ class HeadwiseDense:
         return (self.weight,)
 
 
-class Maker:
-    """Makes the parameters of the built-in models, all drawn from one generator; without one, from NumPy's global."""
+# For annotations where a method is called `dense`.
+Dense = dense
 
-    def __init__(self, rng: np.random.Generator | None) -> None:
+
+class Maker:
+    """Makes the weights of a built-in model, all drawn from one generator; without one, from NumPy's global.
+
+    `recurrent_init` says how recurrent weights begin, those with which a layer reads its last hidden state.
+    """
+
+    def __init__(self, rng: np.random.Generator | None, recurrent_init: str = "glorot") -> None:
         self.uniform = np.random.uniform if rng is None else rng.uniform
         self.normal = np.random.normal if rng is None else rng.normal
+        self.recurrent_weights: list[Tensor] = []
+        self._recurrent_init = recurrent_init
         self._weights = {} if rng is None else {"weight_initializer": seeded_glorot_normal(rng)}
 
-    def __call__(self, input_size: int, output_size: int, **settings: Any) -> dense:
+    def dense(self, input_size: int, output_size: int, **settings: Any) -> Dense:
         """Return a dense layer; by default its weights are Glorot normal and its biases are 0."""
         return dense(input_size, output_size, **{**self._weights, **settings})
 
-    def headwise(self, heads: int, size: int) -> HeadwiseDense:
-        """Return a dense layer for each head, Glorot normal."""
-        return HeadwiseDense(parameter(self.normal(0.0, size**-0.5, (heads, size, size))))
+    def recurrent(self, units: int) -> Dense:
+        """Return a dense layer without bias that reads the last hidden state."""
+        # The identity needs no random numbers.
+        weights = {"weight_initializer": filled(0.0)} if "identity" in self._recurrent_init else {}
+        made = self.dense(units, units, bias=False, **weights)
+        self.recurrent_weights.append(made.weight)
+        return made
+
+    def recurrent_heads(self, heads: int, size: int) -> HeadwiseDense:
+        """Return the same for heads of this many units, which read their own units only."""
+        made = HeadwiseDense(parameter(self.normal(0.0, size**-0.5, (heads, size, size))))
+        self.recurrent_weights.append(made.weight)
+        return made
+
+    def begin_recurrent(self) -> None:
+        """Initialize the recurrent weights, which are Glorot normal so far, after all others are drawn."""
+        # An orthogonal matrix rotates a state and keeps its length: without input, the state of an RNN does not grow
+        # from step to step. With other random matrices it may grow without bound on a long sequence.
+        # Saxe, McClelland and Ganguli, "Exact solutions to the nonlinear dynamics of learning in deep linear neural
+        # networks", 2014.
+        for weight in self.recurrent_weights:
+            if self._recurrent_init == "orthogonal":
+                # With these signs the orthogonal matrix is uniformly distributed.
+                turned, sizes = np.linalg.qr(self.normal(size=weight.shape))
+                weight.data[...] = turned * np.sign(np.diagonal(sizes, axis1=-2, axis2=-1))[..., np.newaxis, :]
+            elif self._recurrent_init != "glorot":
+                weight.data[...] = np.eye(*weight.shape) * (1 if self._recurrent_init == "identity" else -1)
 
 
 def parameter(values: ArrayLike) -> Tensor:

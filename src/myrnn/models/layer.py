@@ -40,9 +40,6 @@ GatedInit = Annotated[
 ]
 Heads = Annotated[int, Meta(ge=1, le=1_000, description="The number of heads, which share the units equally.")]
 
-# The dense layers that read a hidden state but are not part of the recurrence of hidden states.
-READERS = ("fc_h2y", "fc_h2a", "fc_h2v")
-
 # The state of a layer: the hidden state h, which is its output, and whatever else the next step reads.
 State = tuple[Any, ...]
 
@@ -137,14 +134,14 @@ class OneLayer(Layer):
     ) -> None:
         """Make the layer, with settings of its own, and the dense layer."""
         rng = None if rng is None else _checks.generator("rng", rng)
-        layer = Maker(rng)
+        make = Maker(rng, recurrent_init or "glorot")
         dim_input, dim_recurrent, dim_output = sizes
-        super().__init__(dim_input, dim_recurrent, layer, **own)  # type: ignore[call-arg]  # of the layer
+        super().__init__(dim_input, dim_recurrent, make, **own)  # type: ignore[call-arg]  # of the layer
         self.dim_input, self.dim_output = dim_input, dim_output
-        self.fc_h2y = layer(dim_recurrent, dim_output)
+        self.fc_h2y = make.dense(dim_recurrent, dim_output)
+        make.begin_recurrent()
         if recurrent_init is not None:
             self.recurrent_init = recurrent_init
-            begin_recurrent([self], recurrent_init, rng)
         self._made = tuple(vars(self))
 
     @property
@@ -196,30 +193,7 @@ def _tensors(parts: Iterable[Any]) -> Iterator[Tensor]:
             yield from _tensors(part.values() if isinstance(part, dict) else part)
 
 
-def recurrent_weights(layer: Layer) -> list[Tensor]:
-    """Return the weights with which a layer reads its last hidden state."""
-    named = vars(layer).items()
-    return [part.weight for name, part in named if name.startswith("fc_h2") and name not in READERS]
-
-
 def input_weights(layer: Layer) -> list[Tensor]:
     """Return the weights with which a layer reads a row."""
     readers = [part for name, part in vars(layer).items() if name.startswith("fc_x2")]
     return [each.weight for part in readers for each in (part if isinstance(part, list) else [part])]
-
-
-def begin_recurrent(layers: Iterable[Layer], how: str, rng: np.random.Generator | None) -> None:
-    """Initialize the recurrent weights of layers, which are Glorot normal so far, as `RecurrentInit` says."""
-    # An orthogonal matrix rotates a state and keeps its length: without input, the state of an RNN does not grow from
-    # step to step. With other random matrices it may grow without bound on a long sequence.
-    # Saxe, McClelland and Ganguli, "Exact solutions to the nonlinear dynamics of learning in deep linear neural
-    # networks", 2014.
-    normal = np.random.normal if rng is None else rng.normal
-    for weight in (weight for layer in layers for weight in recurrent_weights(layer)):
-        if how == "orthogonal":
-            # With these signs the orthogonal matrix is uniformly distributed.
-            turned, sizes = np.linalg.qr(normal(size=weight.shape))
-            weight.data[...] = turned * np.sign(np.diagonal(sizes, axis1=-2, axis2=-1))[..., np.newaxis, :]
-        elif how != "glorot":
-            same = np.eye(*weight.shape[-2:])
-            weight.data[...] = same if how == "identity" else -same

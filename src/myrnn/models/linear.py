@@ -27,10 +27,10 @@ SHORTEST, LONGEST = 1e-3, 1e-1
 class MinGRULayer(Layer):
     """A layer with the equations of `MinGRU`."""
 
-    def __init__(self, dim_input: int, dim_recurrent: int, layer: Maker) -> None:
+    def __init__(self, dim_input: int, dim_recurrent: int, make: Maker) -> None:
         super().__init__(dim_recurrent)
-        self.fc_x2z = layer(dim_input, dim_recurrent)
-        self.fc_x2n = layer(dim_input, dim_recurrent)
+        self.fc_x2z = make.dense(dim_input, dim_recurrent)
+        self.fc_x2n = make.dense(dim_input, dim_recurrent)
 
     def step(self, x_t: Any, state: State) -> State:
         """Return the next state, h (1, D); `x_t` is (1, C)."""
@@ -43,19 +43,19 @@ class MinGRULayer(Layer):
 class LRULayer(Layer):
     """A layer with the equations of `LRU`."""
 
-    def __init__(self, dim_input: int, dim_recurrent: int, layer: Maker) -> None:
+    def __init__(self, dim_input: int, dim_recurrent: int, make: Maker) -> None:
         super().__init__(dim_recurrent)
         size = dim_recurrent
-        self.fc_x2u = layer(dim_input, size)
+        self.fc_x2u = make.dense(dim_input, size)
         # Eigenvalues are uniform on the unit disk; gamma keeps a state as large as its inputs.
-        radius = np.sqrt(layer.uniform(1e-6, 1.0, (1, size)))
+        radius = np.sqrt(make.uniform(1e-6, 1.0, (1, size)))
         self.nu = parameter(np.log(-np.log(radius)))
-        self.theta = parameter(np.log(layer.uniform(1e-6, 2 * math.pi, (1, size))))
+        self.theta = parameter(np.log(make.uniform(1e-6, 2 * math.pi, (1, size))))
         self.gamma = parameter(np.log(np.sqrt(1 - radius**2)))
-        self.b_real, self.b_imaginary = (parameter(layer.normal(0, (2 * size) ** -0.5, (size, size))) for _ in "ri")
-        self.c_real, self.c_imaginary = (parameter(layer.normal(0, size**-0.5, (size, size))) for _ in "ri")
-        self.skip = parameter(layer.normal(0, 1, (1, size)))
-        self.fc_v2g = layer(size, size)
+        self.b_real, self.b_imaginary = (parameter(make.normal(0, (2 * size) ** -0.5, (size, size))) for _ in "ri")
+        self.c_real, self.c_imaginary = (parameter(make.normal(0, size**-0.5, (size, size))) for _ in "ri")
+        self.skip = parameter(make.normal(0, 1, (1, size)))
+        self.fc_v2g = make.dense(size, size)
 
     def start(self) -> State:
         """Return the state before the first step: h, and both parts of c, zeros (1, D)."""
@@ -83,24 +83,24 @@ class MambaLayer(Layer):
     """A layer with the equations of `Mamba`."""
 
     def __init__(
-        self, dim_input: int, dim_recurrent: int, layer: Maker, dim_state: int = 16, convolution: int = 4
+        self, dim_input: int, dim_recurrent: int, make: Maker, dim_state: int = 16, convolution: int = 4
     ) -> None:
         super().__init__(dim_recurrent)
         self.dim_input, self.dim_state, self.convolution = dim_input, dim_state, convolution
         size, rank = dim_recurrent, math.ceil(dim_recurrent / 16)
-        self.fc_x2u = layer(dim_input, size, bias=False)
-        self.fc_x2z = layer(dim_input, size, bias=False)
+        self.fc_x2u = make.dense(dim_input, size, bias=False)
+        self.fc_x2z = make.dense(dim_input, size, bias=False)
         bound = convolution**-0.5
-        self.kernel = parameter(layer.uniform(-bound, bound, (convolution, size)))
-        self.kernel_bias = parameter(layer.uniform(-bound, bound, (1, size)))
-        self.fc_u2b = layer(size, dim_state, bias=False)
-        self.fc_u2c = layer(size, dim_state, bias=False)
-        self.fc_u2r = layer(size, rank, bias=False)
-        self.fc_r2d = layer(
+        self.kernel = parameter(make.uniform(-bound, bound, (convolution, size)))
+        self.kernel_bias = parameter(make.uniform(-bound, bound, (1, size)))
+        self.fc_u2b = make.dense(size, dim_state, bias=False)
+        self.fc_u2c = make.dense(size, dim_state, bias=False)
+        self.fc_u2r = make.dense(size, rank, bias=False)
+        self.fc_r2d = make.dense(
             rank,
             size,
-            weight_initializer=filled(layer.uniform(-(rank**-0.5), rank**-0.5, (rank, size))),
-            bias_initializer=filled(step_bias(layer, size)),
+            weight_initializer=filled(make.uniform(-(rank**-0.5), rank**-0.5, (rank, size))),
+            bias_initializer=filled(step_bias(make, size)),
         )
         self.a = parameter(np.log(np.tile(np.arange(1, dim_state + 1), (size, 1))))
         self.skip = parameter(np.ones((1, size)))
@@ -124,9 +124,9 @@ class MambaLayer(Layer):
         return v * silu(self.fc_x2z(x_t))
 
 
-def step_bias(layer: Maker, size: int) -> Any:
+def step_bias(make: Maker, size: int) -> Any:
     """Return biases with which softplus is between `SHORTEST` and `LONGEST`, uniform on a logarithmic scale."""
-    steps = np.exp(layer.uniform(math.log(SHORTEST), math.log(LONGEST), (1, size)))
+    steps = np.exp(make.uniform(math.log(SHORTEST), math.log(LONGEST), (1, size)))
     return steps + np.log(-np.expm1(-steps))
 
 

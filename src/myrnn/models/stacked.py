@@ -35,7 +35,7 @@ from myrnn.models.delta import (
     RWKV7Layer,
 )
 from myrnn.models.dense import Maker
-from myrnn.models.layer import Heads, Layer, RecurrentInit, Size, begin_recurrent, recurrent_weights
+from myrnn.models.layer import Heads, Layer, RecurrentInit, Size
 from myrnn.models.linear import Convolution, LRULayer, MambaLayer, MinGRULayer, StateSize
 from myrnn.models.model import check_sequence, network_of
 from myrnn.models.xlstm import MLSTMLayer, SLSTMLayer
@@ -161,22 +161,23 @@ class Stacked:
         self.dim_input, self.dim_recurrent, self.dim_output = dim_input, dim_recurrent, dim_output
         self.cell, self.activation, self.dim_embedding = cell, activation, dim_embedding
         self.bidirectional, self.per_step = bidirectional, per_step
-        make = partial(LAYERS[cell], **own)
-        self.recurrent_init = recurrent_init
         rng = None if rng is None else _checks.generator("rng", rng)
-        layer = Maker(rng)
-        self.embedding = None if dim_embedding is None else layer(dim_input, dim_embedding, bias=False)
+        make = Maker(rng, recurrent_init)
+        self.embedding = None if dim_embedding is None else make.dense(dim_input, dim_embedding, bias=False)
         directions = 2 if bidirectional else 1
         width = directions * dim_recurrent
         inputs = [dim_embedding or dim_input, *[width] * (layers - 1)]
         # In both directions, forward and backward layers alternate.
-        self.stack = tuple(make(dim, dim_recurrent, layer) for dim in inputs for _ in range(directions))
-        self.fc_h2y = layer(width, dim_output)
-        if recurrent_init != "glorot" and not recurrent_weights(self.stack[0]):
+        layer = partial(LAYERS[cell], **own)
+        self.stack = tuple(layer(dim, dim_recurrent, make) for dim in inputs for _ in range(directions))
+        self.fc_h2y = make.dense(width, dim_output)
+        if make.recurrent_weights:
+            self.recurrent_init = recurrent_init
+        elif recurrent_init != "glorot":
             raise InvalidArgument(
                 f"recurrent_init is for cells that have recurrent weights, not for {cell!r}: leave it out"
             )
-        begin_recurrent(self.stack, recurrent_init, rng)
+        make.begin_recurrent()
         for name in self._own:
             if not hasattr(self, name):
                 setattr(self, name, getattr(self.stack[0], name))
@@ -213,7 +214,7 @@ class Stacked:
         """Return the call that makes such a model."""
         sizes = ("dim_input", "dim_recurrent", "dim_output")
         further = [*self._own, *(name for name in ("bidirectional", "per_step") if getattr(self, name))]
-        if recurrent_weights(self.stack[0]):
+        if hasattr(self, "recurrent_init"):
             further.append("recurrent_init")
         settings = ("cell", "activation", "layers", "dim_embedding", *further)
         return _checks.call_of(self, *sizes, *settings)
@@ -260,8 +261,7 @@ class Stacked:
 @cache
 def settings_of_cell(cell: str) -> tuple[str, ...]:
     """Return the settings that the layers of a cell have besides their sizes."""
-    names = list(inspect.signature(LAYERS[cell]).parameters)[3:]
-    return tuple(name for name in names if name != "recurrent")
+    return tuple(inspect.signature(LAYERS[cell]).parameters)[3:]
 
 
 def stacks_of(model: Any) -> list[StackRNNLayer]:

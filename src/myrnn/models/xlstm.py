@@ -21,18 +21,18 @@ LOG_OF_ZERO = np.float32(-1e30)
 class SLSTMLayer(HeadsLayer):
     """A layer with the equations of `SLSTM`."""
 
-    def __init__(self, dim_input: int, dim_recurrent: int, layer: Maker, heads: int = 1) -> None:
+    def __init__(self, dim_input: int, dim_recurrent: int, make: Maker, heads: int = 1) -> None:
         super().__init__(dim_input, dim_recurrent, heads)
         size = self.dim_head
         forget = np.tile(5 - 12 * np.linspace(0, 1, size) ** 0.3, heads)
-        self.fc_x2i = layer(dim_input, dim_recurrent)
-        self.fc_h2i = layer.headwise(heads, size)
-        self.fc_x2f = layer(dim_input, dim_recurrent, bias_initializer=filled(forget))
-        self.fc_h2f = layer.headwise(heads, size)
-        self.fc_x2o = layer(dim_input, dim_recurrent)
-        self.fc_h2o = layer.headwise(heads, size)
-        self.fc_x2z = layer(dim_input, dim_recurrent)
-        self.fc_h2z = layer.headwise(heads, size)
+        self.fc_x2i = make.dense(dim_input, dim_recurrent)
+        self.fc_h2i = make.recurrent_heads(heads, size)
+        self.fc_x2f = make.dense(dim_input, dim_recurrent, bias_initializer=filled(forget))
+        self.fc_h2f = make.recurrent_heads(heads, size)
+        self.fc_x2o = make.dense(dim_input, dim_recurrent)
+        self.fc_h2o = make.recurrent_heads(heads, size)
+        self.fc_x2z = make.dense(dim_input, dim_recurrent)
+        self.fc_h2z = make.recurrent_heads(heads, size)
 
     def start(self) -> State:
         """Return the state before the first step: h, c and n, zeros (1, D), and m, the logarithm of nothing."""
@@ -55,15 +55,15 @@ class SLSTMLayer(HeadsLayer):
 class MLSTMLayer(HeadsLayer):
     """A layer with the equations of `MLSTM`."""
 
-    def __init__(self, dim_input: int, dim_recurrent: int, layer: Maker, heads: int = 1) -> None:
+    def __init__(self, dim_input: int, dim_recurrent: int, make: Maker, heads: int = 1) -> None:
         super().__init__(dim_input, dim_recurrent, heads)
-        self.fc_x2q = layer(dim_input, dim_recurrent)
-        self.fc_x2k = layer(dim_input, dim_recurrent)
-        self.fc_x2v = layer(dim_input, dim_recurrent)
-        i, f = layer.normal(0, 0.1, heads), np.linspace(3, 6, heads)
-        self.fc_x2i = layer(dim_input, heads, weight_initializer=filled(0.0), bias_initializer=filled(i))
-        self.fc_x2f = layer(dim_input, heads, weight_initializer=filled(0.0), bias_initializer=filled(f))
-        self.fc_x2o = layer(dim_input, dim_recurrent)
+        self.fc_x2q = make.dense(dim_input, dim_recurrent)
+        self.fc_x2k = make.dense(dim_input, dim_recurrent)
+        self.fc_x2v = make.dense(dim_input, dim_recurrent)
+        i, f = make.normal(0, 0.1, heads), np.linspace(3, 6, heads)
+        self.fc_x2i = make.dense(dim_input, heads, weight_initializer=filled(0.0), bias_initializer=filled(i))
+        self.fc_x2f = make.dense(dim_input, heads, weight_initializer=filled(0.0), bias_initializer=filled(f))
+        self.fc_x2o = make.dense(dim_input, dim_recurrent)
 
     def start(self) -> State:
         """Return the state before the first step: h (1, D), and C (H, d, d), n (H, d, 1) and m (H, 1, 1), zeros."""
