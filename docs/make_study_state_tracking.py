@@ -15,7 +15,9 @@ from study_pages import DOCS, LEARNED, fill, markdown, percent
 
 import myrnn
 from myrnn import Sequences, extract_automaton, plots, shortcuts
+from myrnn.evaluation.shortcuts import symbol_at
 from myrnn.flat import offsets_of, places_from
+from myrnn.results import pair_counts
 from myrnn.sweeps import load_sweep
 from myrnn.sweeps.summary import base_rates_of
 
@@ -46,7 +48,9 @@ FAMILIES = {
 }
 NETWORKS = tuple(name for names in FAMILIES.values() for name in names)
 # Sequences whose beginnings are classified by the shortcuts.
-SHORTCUT_SEQUENCES = 4_000
+SHORTCUT_SEQUENCES = 20_000
+# The most of the last symbols that a table predicts from.
+MOST_SYMBOLS = 8
 # The groups whose automata are extracted, and the most states of one.
 GROUPS, MOST_STATES = ("Z2", "Z5", "S3", "A5"), 200
 
@@ -133,14 +137,30 @@ def beginnings(task, length):
     return Sequences(values, offsets_of(lengths), drawn.targets[ends], drawn.dim_input)
 
 
+def by_last_symbols(sequences):
+    """Return how many of the last symbols predict the most targets, and the share: by a table fitted on one half."""
+    fitted, scores = np.arange(len(sequences)) % 2 == 0, {}
+    codes, classes = np.zeros(len(sequences), dtype=np.int64), int(sequences.targets.max()) + 1
+    for number in range(1, MOST_SYMBOLS + 1):
+        codes = codes * (sequences.dim_input + 1) + symbol_at(sequences, -number) + 1
+        row = np.unique(codes, return_inverse=True)[1]
+        seen = pair_counts(row[fitted], sequences.targets[fitted], (int(row.max()) + 1, classes))
+        scores[number] = float((seen.argmax(axis=1)[row] == sequences.targets)[~fitted].mean())
+    best = max(scores, key=scores.get)
+    return best, scores[best]
+
+
 def levels_at(tasks, length, with_shortcuts):
     """Return texts to compare accuracies at a length with: the base rate and the best shortcut of each task."""
     found = {"base rate": {name: percent(base_rates_of(task, (length,))[0]) for name, task in tasks.items()}}
     if with_shortcuts:
-        found["best shortcut"] = {}
+        found |= {"last symbols": {}, "best shortcut": {}}
         for name, task in tasks.items():
-            # A shortcut is right as often as on all beginnings together: they are the steps of the sequences.
-            overall = shortcuts(beginnings(task.make(), length)).overall
+            # They are right as often as on all beginnings together: these are the steps of the sequences.
+            each = beginnings(task.make(), length)
+            number, share = by_last_symbols(each)
+            found["last symbols"][name] = f"{percent(share)} ({number})"
+            overall = shortcuts(each).overall
             best = max(overall, key=overall.get)
             found["best shortcut"][name] = f"{percent(overall[best])} ({best})"
     return found
