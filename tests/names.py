@@ -1,6 +1,5 @@
 """Names that several messages list."""
 
-CELLS = (
-    "'rnn', 'gru', 'lstm', 'mgu', 'stack-rnn', 'min-gru', 'lru', 'slstm', 'mlstm', 'mamba', 'gated-deltanet', "
-    "'deltaproduct', 'rwkv7'"
-)
+from myrnn.models import stacked
+
+CELLS = ", ".join(map(repr, stacked.CELLS))

@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from marks import most_are_long
 from myrnn import RNN, SequenceClassifier
 from myrnn.errors import InvalidArgument, RunError
+from myrnn.models.stacked import CELLS
 from myrnn.storage import seal
 
 SMALL = {"dim_recurrent": 3, "max_epochs": 2, "engine": "mygrad", "random_state": 0}
@@ -69,7 +71,7 @@ def test_a_saved_classifier_is_loaded_unchanged(example, tmp_path):
 def test_an_embedding_keeps_its_size(tmp_path, monkeypatch):
     classifier = SequenceClassifier("gru", **SMALL).fit(WORDS, LABELS)
     classifier.save(tmp_path / "saved")
-    monkeypatch.setattr("myrnn.models.network.DIM_EMBEDDING", 5)
+    monkeypatch.setitem(CELLS, "gru", replace(CELLS["gru"], dim_embedding=5))
     loaded = SequenceClassifier.load(tmp_path / "saved")
     assert np.array_equal(loaded.predict_proba(WORDS), classifier.predict_proba(WORDS))
     assert loaded.get_params()["dim_embedding"] == "auto"

@@ -5,17 +5,16 @@ import numpy as np
 import pytest
 from mygrad.nnet.losses import softmax_crossentropy
 
+import names
 from myrnn import GRU, MGU, RNN, Sequences, Stacked, StackRNN, compile
 from myrnn.compiler.compilation import compile_for
 from myrnn.errors import InvalidArgument
 from myrnn.models.model import parameter_names
-from myrnn.models.network import MODELS
-from myrnn.models.stacked import with_stack_depth
+from myrnn.models.stacked import CELLS, with_stack_depth
 from myrnn.registry import kind_of, make
-from names import CELLS
 
 STACK = {"stack_depth": 4, "stack_width": 3}
-every_cell = pytest.mark.parametrize("cell", MODELS)
+every_cell = pytest.mark.parametrize("cell", CELLS)
 
 
 def refused(message):
@@ -35,7 +34,7 @@ def ragged(lengths, symbols, seed=0):
 
 @every_cell
 def test_one_layer_has_the_equations_of_the_model_of_that_name(cell):
-    one, stacked = MODELS[cell](4, 5, 3, rng=3), Stacked(4, 5, 3, cell=cell, layers=1, rng=7)
+    one, stacked = CELLS[cell].model(4, 5, 3, rng=3), Stacked(4, 5, 3, cell=cell, layers=1, rng=7)
     for parameter, other in zip(stacked.parameters, one.parameters, strict=True):
         parameter.data[...] = other.data
     x = features(6, 4)
@@ -44,7 +43,7 @@ def test_one_layer_has_the_equations_of_the_model_of_that_name(cell):
 
 @every_cell
 def test_one_layer_starts_as_the_model_of_that_name(cell):
-    one, stacked = MODELS[cell](4, 5, 3, rng=3), Stacked(4, 5, 3, cell=cell, layers=1, rng=3)
+    one, stacked = CELLS[cell].model(4, 5, 3, rng=3), Stacked(4, 5, 3, cell=cell, layers=1, rng=3)
     assert all(np.array_equal(p.data, q.data) for p, q in zip(stacked.parameters, one.parameters, strict=True))
 
 
@@ -118,7 +117,7 @@ def test_it_compiles_with_the_same_numbers(settings, request):
     [
         pytest.param(MGU(4, 5, 3, rng=0), id="mgu"),
         pytest.param(StackRNN(4, 5, 3, **STACK, rng=0), id="stack-rnn", marks=pytest.mark.long),
-        *(pytest.param(MODELS[cell](4, 5, 3, rng=0), id=cell, marks=pytest.mark.long) for cell in list(MODELS)[5:]),
+        *(pytest.param(CELLS[cell].model(4, 5, 3, rng=0), id=cell, marks=pytest.mark.long) for cell in list(CELLS)[5:]),
     ],
 )
 def test_emitted_code_of_a_cell_gives_the_same_numbers(model):
@@ -220,7 +219,7 @@ def test_the_settings_of_a_cell_are_those_of_its_model_and_of_its_layers(cell, s
 
 
 def test_heads_of_orthogonal_recurrent_weights_are_orthogonal_each():
-    weight = MODELS["slstm"](4, 6, 3, heads=2, recurrent_init="orthogonal", rng=0).fc_h2f.weight.data
+    weight = CELLS["slstm"].model(4, 6, 3, heads=2, recurrent_init="orthogonal", rng=0).fc_h2f.weight.data
     assert np.allclose(weight @ weight.transpose(0, 2, 1), np.eye(3), atol=1e-6)
 
 
@@ -267,7 +266,7 @@ def test_it_accepts_tensors():
     [
         (
             {"cell": "grru"},
-            f"cell must be one of {CELLS}, not 'grru'; did you mean 'gru'?",
+            f"cell must be one of {names.CELLS}, not 'grru'; did you mean 'gru'?",
         ),
         ({"stack_depth": 4}, "stack_depth is for the cell 'stack-rnn', not for 'gru': leave it out"),
         (

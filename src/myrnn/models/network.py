@@ -8,12 +8,8 @@ from typing import Annotated, Any, get_type_hints
 from msgspec import Meta
 
 from myrnn.errors import InvalidArgument
-from myrnn.models.cells import GRU, LSTM, MGU, RNN, StackRNN
-from myrnn.models.delta import RWKV7, DeltaProduct, GatedDeltaNet
 from myrnn.models.layer import USUAL_UNITS, OneLayer, input_weights
-from myrnn.models.linear import LRU, Mamba, MinGRU
-from myrnn.models.stacked import Stacked
-from myrnn.models.xlstm import MLSTM, SLSTM
+from myrnn.models.stacked import CELLS, Stacked
 from myrnn.registry import find, register
 
 Layers = Annotated[int, Meta(ge=1, le=1_000, description="The number of recurrent layers.")]
@@ -54,27 +50,8 @@ def _register(cell: str, kind: Any) -> None:
     register("model", cell, owns=owns, dim_recurrent=USUAL_UNITS)(make)
 
 
-MODELS: dict[str, type[OneLayer]] = {
-    "rnn": RNN,
-    "gru": GRU,
-    "lstm": LSTM,
-    "mgu": MGU,
-    "stack-rnn": StackRNN,
-    "min-gru": MinGRU,
-    "lru": LRU,
-    "slstm": SLSTM,
-    "mlstm": MLSTM,
-    "mamba": Mamba,
-    "gated-deltanet": GatedDeltaNet,
-    "deltaproduct": DeltaProduct,
-    "rwkv7": RWKV7,
-}
-for _cell, _kind in MODELS.items():
-    _register(_cell, _kind)
-
-# The cells that read symbols through an embedding by default, and its size. Both were chosen by measurement:
-# docs/how-to/your-own-sequences.md has the numbers.
-GATED, DIM_EMBEDDING = ("gru", "lstm"), 32
+for _name, _cell in CELLS.items():
+    _register(_name, _cell.model)
 
 
 def check_gives_each_step(name: str) -> None:
@@ -96,7 +73,7 @@ def embedding_of(cell: str, dim_embedding: int | None, is_symbols: bool) -> int:
     """Return the embedding size of a network for data: 0 for none; by default the best one for the cell."""
     if dim_embedding is not None:
         return dim_embedding
-    return DIM_EMBEDDING if is_symbols and cell in GATED else 0
+    return CELLS[cell].dim_embedding if is_symbols and cell in CELLS else 0
 
 
 def no_input(model: Any, token: int) -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import cache, partial
-from typing import Annotated, Any, Literal
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
 import numpy as np
 from msgspec import Meta
@@ -16,60 +17,56 @@ from numpy.typing import NDArray
 from myrnn import _checks
 from myrnn._keywords import keywords
 from myrnn.errors import InvalidArgument
-from myrnn.models.cells import (
-    Activation,
-    GRULayer,
-    LSTMLayer,
-    MGULayer,
-    RNNLayer,
-    StackDepth,
-    StackRNNLayer,
-    StackWidth,
-)
-from myrnn.models.delta import (
-    DeltaProductLayer,
-    Gated,
-    GatedDeltaNetLayer,
-    Householders,
-    NegativeEigenvalues,
-    RWKV7Layer,
-)
+from myrnn.models.cells import GRU, LSTM, MGU, RNN, Activation, StackDepth, StackRNN, StackRNNLayer, StackWidth
+from myrnn.models.delta import RWKV7, DeltaProduct, Gated, GatedDeltaNet, Householders, NegativeEigenvalues
 from myrnn.models.dense import Maker
-from myrnn.models.layer import Heads, Layer, RecurrentInit, Size
-from myrnn.models.linear import Convolution, LRULayer, MambaLayer, MinGRULayer, StateSize
+from myrnn.models.layer import Heads, Layer, OneLayer, RecurrentInit, Size
+from myrnn.models.linear import LRU, Convolution, Mamba, MinGRU, StateSize
 from myrnn.models.model import check_sequence, network_of
-from myrnn.models.xlstm import MLSTMLayer, SLSTMLayer
+from myrnn.models.xlstm import MLSTM, SLSTM
 
-LAYERS: dict[str, Callable[..., Layer]] = {
-    "rnn": RNNLayer,
-    "gru": GRULayer,
-    "lstm": LSTMLayer,
-    "mgu": MGULayer,
-    "stack-rnn": StackRNNLayer,
-    "min-gru": MinGRULayer,
-    "lru": LRULayer,
-    "slstm": SLSTMLayer,
-    "mlstm": MLSTMLayer,
-    "mamba": MambaLayer,
-    "gated-deltanet": GatedDeltaNetLayer,
-    "deltaproduct": DeltaProductLayer,
-    "rwkv7": RWKV7Layer,
+
+@dataclass(frozen=True)
+class Cell:
+    """A kind of layer, by its model of one layer."""
+
+    model: type[OneLayer]
+    label: str
+    # The size of the embedding through which it reads symbols by default; 0 is one-hot. Measured:
+    # docs/how-to/your-own-sequences.md has the numbers.
+    dim_embedding: int = 0
+
+    @property
+    def layer(self) -> Callable[..., Layer]:
+        """The class of the layer."""
+        kind: Callable[..., Layer] = self.model.__bases__[-1]
+        return kind
+
+    @property
+    def settings(self) -> tuple[str, ...]:
+        """The settings of its layers besides their sizes."""
+        return tuple(inspect.signature(self.layer).parameters)[3:]
+
+
+CELLS = {
+    "rnn": Cell(RNN, "RNN"),
+    "gru": Cell(GRU, "GRU", dim_embedding=32),
+    "lstm": Cell(LSTM, "LSTM", dim_embedding=32),
+    "mgu": Cell(MGU, "MGU"),
+    "stack-rnn": Cell(StackRNN, "RNN with a stack"),
+    "min-gru": Cell(MinGRU, "minGRU"),
+    "lru": Cell(LRU, "linear recurrent unit (LRU)"),
+    "slstm": Cell(SLSTM, "sLSTM"),
+    "mlstm": Cell(MLSTM, "mLSTM"),
+    "mamba": Cell(Mamba, "Mamba"),
+    "gated-deltanet": Cell(GatedDeltaNet, "gated DeltaNet"),
+    "deltaproduct": Cell(DeltaProduct, "DeltaProduct"),
+    "rwkv7": Cell(RWKV7, "RWKV-7"),
 }
-Cell = Literal[
-    "rnn",
-    "gru",
-    "lstm",
-    "mgu",
-    "stack-rnn",
-    "min-gru",
-    "lru",
-    "slstm",
-    "mlstm",
-    "mamba",
-    "gated-deltanet",
-    "deltaproduct",
-    "rwkv7",
-]
+if TYPE_CHECKING:
+    CellName: TypeAlias = str
+else:
+    CellName = Literal[tuple(CELLS)]
 
 
 class Stacked:
@@ -92,10 +89,8 @@ class Stacked:
     dim_input, dim_recurrent, dim_output : int
         C, D (of every layer) and K.
     cell : str
-        The kind of the layers: ``"rnn"`` (`RNN`), ``"gru"`` (`GRU`), ``"lstm"`` (`LSTM`), ``"mgu"`` (`MGU`),
-        ``"stack-rnn"`` (`StackRNN`), ``"min-gru"`` (`MinGRU`), ``"lru"`` (`LRU`), ``"slstm"`` (`SLSTM`), ``"mlstm"``
-        (`MLSTM`), ``"mamba"`` (`Mamba`), ``"gated-deltanet"`` (`GatedDeltaNet`), ``"deltaproduct"`` (`DeltaProduct`) or
-        ``"rwkv7"`` (`RWKV7`).
+        The kind of the layers, by the name of the model of one such layer: ``"rnn"`` (`RNN`), ``"gru"`` (`GRU`) and so
+        on. The command ``myrnn models`` lists all names.
     activation : {"relu", "tanh"}, optional
         The nonlinearity of the cell ``"rnn"``, by default relu; the others have their own.
     stack_depth, stack_width, heads, dim_state, convolution, householders, negative_eigenvalues, gated : optional
@@ -132,7 +127,7 @@ class Stacked:
         dim_recurrent: Size,
         dim_output: Size,
         *,
-        cell: Annotated[Cell, Meta()] = "gru",
+        cell: Annotated[CellName, Meta()] = "gru",
         activation: Activation | None = None,
         stack_depth: StackDepth | None = None,
         stack_width: StackWidth | None = None,
@@ -154,7 +149,7 @@ class Stacked:
         own |= {"negative_eigenvalues": negative_eigenvalues, "gated": gated}
         own = {name: value for name, value in own.items() if value is not None}
         for name in own:
-            owners = [repr(each) for each in LAYERS if name in settings_of_cell(each)]
+            owners = [repr(each) for each, kind in CELLS.items() if name in kind.settings]
             if repr(cell) not in owners:
                 which = f"cell {owners[0]}" if len(owners) == 1 else f"cells {', '.join(owners)}"
                 raise InvalidArgument(f"{name} is for the {which}, not for {cell!r}: leave it out")
@@ -168,7 +163,7 @@ class Stacked:
         width = directions * dim_recurrent
         inputs = [dim_embedding or dim_input, *[width] * (layers - 1)]
         # In both directions, forward and backward layers alternate.
-        layer = partial(LAYERS[cell], **own)
+        layer = partial(CELLS[cell].layer, **own)
         self.stack = tuple(layer(dim, dim_recurrent, make) for dim in inputs for _ in range(directions))
         self.fc_h2y = make.dense(width, dim_output)
         if make.recurrent_weights:
@@ -185,7 +180,7 @@ class Stacked:
     @property
     def _own(self) -> list[str]:
         """The settings of its cell alone, besides the activation, which may be the usual one."""
-        return [name for name in settings_of_cell(self.cell) if name != "activation"]
+        return [name for name in CELLS[self.cell].settings if name != "activation"]
 
     @property
     def layers(self) -> int:
@@ -256,12 +251,6 @@ class Stacked:
         """All parameters of the model, layer by layer."""
         parts = (self.embedding, *self.stack, self.fc_h2y)
         return tuple(parameter for part in parts if part is not None for parameter in part.parameters)
-
-
-@cache
-def settings_of_cell(cell: str) -> tuple[str, ...]:
-    """Return the settings that the layers of a cell have besides their sizes."""
-    return tuple(inspect.signature(LAYERS[cell]).parameters)[3:]
 
 
 def stacks_of(model: Any) -> list[StackRNNLayer]:

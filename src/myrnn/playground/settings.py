@@ -18,6 +18,7 @@ from msgspec import Meta
 from myrnn.errors import InvalidArgument
 from myrnn.experiment.parts import OWN, PARTS, is_own
 from myrnn.models.layer import USUAL_UNITS, Units
+from myrnn.models.stacked import CELLS
 from myrnn.registry import Kind, kinds, make
 from myrnn.runs import Run
 from myrnn.settings import REQUIRED, Section, Setting
@@ -81,7 +82,7 @@ _ADVICE = {
     "gradient_clip": "Longer gradients are shortened. Helps when the loss jumps.",
     "seed": "Another seed draws other first weights and sequences: try one.",
 }
-_WORDS = {
+_WORDS: dict[str | bool | None, str] = {
     "twin-halves": "twin halves (123 123)",
     "palindromes": "palindromes (123 321)",
     "running-parity": "running parity (1011)",
@@ -94,18 +95,7 @@ _WORDS = {
     "near_miss": "near misses",
     "rnn-relu": "RNN, ReLU",
     "rnn-tanh": "RNN, tanh",
-    "gru": "GRU",
-    "lstm": "LSTM",
-    "mgu": "MGU",
-    "stack-rnn": "RNN with a stack",
-    "min-gru": "minGRU",
-    "lru": "linear recurrent unit (LRU)",
-    "slstm": "sLSTM",
-    "mlstm": "mLSTM",
-    "mamba": "Mamba",
-    "gated-deltanet": "gated DeltaNet",
-    "deltaproduct": "DeltaProduct",
-    "rwkv7": "RWKV-7",
+    **{name: cell.label for name, cell in CELLS.items()},
     "adam": "Adam",
     "rmsprop": "RMSprop",
     "sgd": "SGD",
