@@ -100,6 +100,11 @@ def multiply_plain(out, out_at, a, a_at, b, b_at, matrices, m, k, n, transposed,
     target[...] = target + left @ right if add else left @ right
 
 
+def add_outer(out, out_at, base, base_at, factors, factor_at, a, a_at, b, b_at, matrices, m, n):
+    old, target = dense(base, base_at, matrices, m, n), dense(out, out_at, matrices, m, n)
+    target[...] = factors[factor_at] * old + dense(a, a_at, matrices, m, 1) * dense(b, b_at, matrices, 1, n)
+
+
 def sum_axis(out, out_at, a, a_at, outer, n, inner):
     dense(out, out_at, outer, inner)[...] = dense(a, a_at, outer, n, inner).sum(1)
 
@@ -198,6 +203,7 @@ CALLED = {
     **{name: elementwise(function) for name, function in ELEMENTARY.items()},
     # products and the loss
     "add_dots": add_dots,
+    "add_outer": add_outer,
     "cross_entropy": cross_entropy,
     "fill": fill,
     "draw_dropout": drawing("dropout"),

@@ -64,9 +64,12 @@ def executed(fused, known):
             loop(nodes, fused, memory, read)
         elif nodes[0] in fused.linear:
             (node,) = nodes
+            if fused.linear[node].base is not None:
+                factor, base = map(read, fused.linear[node].base)
+                memory[node] = factor * base
             for product in fused.linear[node].products:
                 arrays = [read(i) for i in product.inputs]
-                memory[node] = memory[node] + OPERATIONS["matmul"].reference(*arrays, *product.attributes)
+                memory[node] = memory[node] + OPERATIONS[product.operation].reference(*arrays, *product.attributes)
         else:
             (node,) = nodes
             memory[node] = OPERATIONS[node.operation].reference(*map(read, node.inputs), *node.attributes)
@@ -124,6 +127,34 @@ def test_a_sum_of_products_becomes_one_linear_node():
     assert set(fused.linear) == {total}
     assert fused.linear[total].products == tuple(products) and fused.linear[total].terms == (bias,)
     assert [is_loop for is_loop, _ in fused.groups] == [True, False, True]
+
+
+@pytest.mark.parametrize(
+    ("state", "factor", "node"),
+    [
+        (lambda s, gate: s, 1.0, "s"),
+        (lambda s, gate: gate * s, "gate", "s"),
+        (lambda s, gate: s * 0.5, 0.5, "s"),
+        (lambda s, gate: ops.take(s, indices=np.arange(12)[::-1]), 1.0, "take"),
+        (lambda s, gate: s * s, None, None),
+        (lambda s, gate: ops.tanh(s), None, None),
+    ],
+    ids=["a state", "a gated state", "a multiple", "another order", "a square", "a function"],
+)
+def test_an_outer_product_is_added_to_what_is_in_memory_in_one_pass(state, factor, node):
+    build = Builder()
+    sizes = {"s": 12, "gate": 1, "k": 3, "v": 4}
+    leaves = {name: build.leaf(LoopState(i), size) for i, (name, size) in enumerate(sizes.items())}
+    read = state(leaves["s"], leaves["gate"])
+    total = ops.add(read, ops.outer(leaves["k"], leaves["v"]))
+    fused = fuse([total], set(leaves.values()), set())
+    base = fused.linear[total].base
+    if factor is None:
+        assert base is None and fused.linear[total].terms == (read,)
+        return
+    assert base is not None and fused.linear[total].terms == ()
+    assert base.factor is (leaves[factor] if factor in leaves else build.constant(factor))
+    assert base.node is (leaves[node] if node in leaves else read)
 
 
 def test_a_product_that_is_read_twice_is_a_separate_node():

@@ -105,4 +105,4 @@ def test_products_of_several_matrices_are_added_in_place():
     leaves, node, _ = made(lambda k, q, S, **_: S + two(k, q), simplify=True)
     fused = fuse([node], set(leaves.values()), set())
     (linear,) = fused.linear.values()
-    assert linear.terms == (leaves["S"],) and len(fused.groups) == 2
+    assert linear.base is not None and linear.base.node is leaves["S"] and len(fused.groups) == 2

@@ -1,13 +1,15 @@
 """Which nodes are computed in one loop.
 
 Element-wise nodes are fused into loops, each as large as the known values allow. A sum of matrix products and other
-terms becomes one *linear* node: a loop initializes it with its terms, and its products are accumulated in place.
+terms becomes one *linear* node: a loop initializes it with its terms, and its products are accumulated in place. Of an
+outer product and one other term, such as the last state, the sum is computed in one pass.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 
@@ -17,12 +19,26 @@ from myrnn.compiler.ops import OPERATIONS, is_slice
 _PRODUCTS = ("matmul", "outer")
 
 
+class Scaled(NamedTuple):
+    """A node in memory, times a single number."""
+
+    factor: Node
+    node: Node
+
+
 @dataclass(frozen=True)
 class Linear:
     """A sum of products and other terms."""
 
     products: tuple[Node, ...]
     terms: tuple[Node, ...]
+    # What the first product, an outer one, is added to in the same pass: then there are no terms.
+    base: Scaled | None = None
+
+    @property
+    def read_by_products(self) -> set[Node]:
+        """What must be in memory before the products."""
+        return {*(self.base or ()), *(i for p in self.products for i in p.inputs)}
 
 
 Group = tuple[Node, ...]
@@ -44,7 +60,7 @@ class Fused:
         if is_loop:
             return {i for n in nodes for i in (self.linear[n].terms if n in self.linear else n.inputs)}
         (node,) = nodes
-        return {i for p in (self.linear[node].products if node in self.linear else (node,)) for i in p.inputs}
+        return self.linear[node].read_by_products if node in self.linear else set(node.inputs)
 
 
 def fuse(targets: Iterable[Node], available: set[Node], keep: set[Node]) -> Fused:
@@ -91,14 +107,34 @@ def _linear_nodes(
             leaves.append(part)
         products = [n for n in leaves if n.operation in _PRODUCTS and (n is node or private(n))]
         if products:
-            linear[node] = Linear(tuple(products), tuple(n for n in leaves if n not in products))
+            terms = tuple(n for n in leaves if n not in products)
+            outer = next((n for n in products if n.operation == "outer"), None)
+            base = _base(terms, private) if outer else None
+            if base is not None:
+                products.sort(key=lambda n: n is not outer)
+                inner += [n for n in terms if n is not base.node]
+            linear[node] = Linear(tuple(products), () if base else terms, base)
             absorbed |= {*inner, *products} - {node}
     return linear, absorbed
 
 
+def _base(terms: tuple[Node, ...], private: Callable[[Node], bool]) -> Scaled | None:
+    """Return a single term that is in memory, or a multiple of what is; None if a loop has to compute it."""
+    if len(terms) != 1 or terms[0].is_constant:
+        return None
+    (term,) = terms
+    if not private(term) or OPERATIONS[term.operation].kind != "map":
+        return Scaled(term.build.constant(1.0), term)
+    if term.operation == "multiply":
+        for factor, node in (term.inputs, term.inputs[::-1]):
+            if factor.size == 1 and node.size == term.size and not node.is_constant:
+                return Scaled(factor, node)
+    return None
+
+
 def _groups(nodes: list[Node], linear: dict[Node, Linear], done: set[Node]) -> list[tuple[bool, Group]]:
     reads = {n: n.inputs for n in nodes}
-    reads |= {n: (*s.terms, *(i for p in s.products for i in p.inputs)) for n, s in linear.items()}
+    reads |= {n: (*s.terms, *s.read_by_products) for n, s in linear.items()}
     looped = {n for n in nodes if n in linear or OPERATIONS[n.operation].kind == "map"}
 
     def ready(node: Node, loop: Iterable[Node] = (), size: int = 0) -> bool:

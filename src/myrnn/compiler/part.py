@@ -14,7 +14,7 @@ from typing import Any
 from myrnn.compiler.addresses import Indices, Rows, Size
 from myrnn.compiler.buffers import Buffers
 from myrnn.compiler.forms import Over, Place, RowOf
-from myrnn.compiler.fuse import Fused, Group, Linear, fuse, is_one_number
+from myrnn.compiler.fuse import Fused, Group, Linear, Scaled, fuse, is_one_number
 from myrnn.compiler.graph import Node
 from myrnn.compiler.instructions import Argument, Comment, Elementwise, Fill, Instruction, Store
 from myrnn.compiler.leaves import StepNumber
@@ -176,15 +176,28 @@ class PartWriter:
     def _products(self, over: Over, node: Node, linear: Linear) -> None:
         """Add the products of a linear node, after a loop has initialized it with its terms, if any."""
         out, label = self.places[node], self._printer.label(node)
+        products = list(linear.products)
+        if linear.base is not None:
+            self._outer_onto(over, node, products.pop(0), linear.base)
         # A product that is zero at the first step comes last, so that there is something to add it to.
-        order = sorted(linear.products, key=lambda p: p.inputs[0] in self.zero)
+        order = sorted(products, key=lambda p: p.inputs[0] in self.zero)
         for number, product in enumerate(order):
-            add = bool(linear.terms) or number > 0
+            add = bool(linear.terms or linear.base) or number > 0
             what = self._printer.expression(node) if product is node else self._printer.text("{0}", product)
             # A product that is zero or unread before the first step can be skipped there.
             idle = node in self._unread or (add and product.inputs[0] in self.zero)
             comment = f"{label} {'+=' if add else '='} {what}"
             self._product(Over.GOING if idle else over, out, product, add, comment)
+
+    def _outer_onto(self, over: Over, node: Node, product: Node, base: Scaled) -> None:
+        """Add the instruction for `node = base + outer(left, right)`."""
+        matrices, m, _, n, _ = sizes_of(product)
+        read = [self.place(i) for i in (base.node, base.factor, *product.inputs)]
+        over = Over.GOING if node in self._unread else over
+        call = self._form.call(over, "add_outer", self.places[node], *read, *map(Size, (matrices, m, n)))
+        is_whole = base.factor.is_constant and base.factor.numbers[0] == 1
+        text = self._printer.text("{1} + {2}" if is_whole else "{0} * {1} + {2}", base.factor, base.node, product)
+        self.add(over, call, f"{self._printer.label(node)} = {text}")
 
     def _product(self, over: Over, out: Place, product: Node, add: bool, comment: str) -> None:
         """Add the instruction for `out (+)= vector @ matrix`, or for the product of any other two nodes."""

@@ -53,7 +53,7 @@ def _called_by(*kinds: str) -> set[str]:
 
 _LANES = ("full", "keep", "load", "spread", "store", "where")
 _MOVES = ("copy", "copy_matrix", "go_on", "hand_on", "line_up", "one_hot", "read_table")
-_PLAIN = ("log_softmax_axis", "multiply_plain", "repeat", "softmax_axis", "sum_axis")
+_PLAIN = ("add_outer", "log_softmax_axis", "multiply_plain", "repeat", "softmax_axis", "sum_axis")
 
 # Names that a program calls, and must not redefine.
 OF_PROGRAMS = {

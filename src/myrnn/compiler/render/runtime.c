@@ -142,6 +142,16 @@ static void multiply_plain(
     }
 }
 
+/* out = factor * base + a @ b, of several (m, 1) and (1, n) numbers. */
+static void add_outer(
+    float *out, const float *base, const float *factor, const float *a, const float *b, int matrices, int m, int n
+) {
+    for (int i = 0; i < matrices * m; i++) {
+        const float *row = b + i / m * n;
+        for (int j = 0; j < n; j++) out[i * n + j] = *factor * base[i * n + j] + a[i] * row[j];
+    }
+}
+
 /* out = a @ b, or added to it; the distance of a's rows is a_row, and of its columns a_step. */
 static void multiply(
     float *out, int out_row, const float *a, int a_row, int a_step, const float *b, int b_row, int rows, int steps,

@@ -128,6 +128,16 @@ function multiply_plain(out, out_at, a, a_at, b, b_at, matrices, m, k, n, transp
     }
 }
 
+/* out = factor * base + a @ b, of several (m, 1) and (1, n) numbers. */
+function add_outer(out, out_at, base, base_at, factors, factor_at, a, a_at, b, b_at, matrices, m, n) {
+    for (let i = 0; i < matrices * m; i++) {
+        const row = b_at + Math.floor(i / m) * n;
+        for (let j = 0; j < n; j++) {
+            out[out_at + i * n + j] = factors[factor_at] * base[base_at + i * n + j] + a[a_at + i] * b[row + j];
+        }
+    }
+}
+
 /* out = a @ b, or added to it; the distance of a's rows is a_row, and of its columns a_step. */
 function multiply(out, out_at, out_row, a, a_at, a_row, a_step, b, b_at, b_row, rows, steps, columns, add) {
     for (let i = 0; i < rows; i++) {

@@ -16,6 +16,7 @@ from myrnn.compiler.runtime.lanes import full, keep, load_first, store_first, to
 from myrnn.compiler.runtime.strips import (
     STRIP,
     column_by_row,
+    column_by_row_onto,
     matrix_by_row,
     repeat_numbers,
     repeat_row,
@@ -43,10 +44,33 @@ def _matrix_by_row(
 
 @compiled
 def _outer_strip(
-    out: Floats, out_at: int, out_row: int, a: Floats, a_at: int, b: Floats, b_at: int, rows: int, count: int,
-    add: bool,
+    out: Floats, out_at: int, out_row: int, a: Floats, a_at: int, b: Floats, b_at: int, rows: int, count: int
+) -> None:
+    column_by_row(out, out_at, out_row, a, a_at, b, b_at, rows, count)
+
+
+@compiled
+def _outer_strip_onto(
+    out: Floats, out_at: int, base: Floats, base_at: int, factor: np.float32, row: int, a: Floats, a_at: int,
+    b: Floats, b_at: int, rows: int, count: int,
 ) -> None:  # fmt: skip
-    column_by_row(out, out_at, out_row, a, a_at, b, b_at, rows, count, add)
+    column_by_row_onto(out, out_at, base, base_at, factor, row, a, a_at, b, b_at, rows, count)
+
+
+@compiled
+def add_outer(
+    out: Floats, out_at: int, base: Floats, base_at: int, factors: Floats, factor_at: int, a: Floats, a_at: int,
+    b: Floats, b_at: int, matrices: int, m: int, n: int,
+) -> None:  # fmt: skip
+    """Compute ``out[i, j] = factor * base[i, j] + a[i] * b[j]`` for matrices (m, n) without padding."""
+    # The output may be the base itself.
+    for matrix in range(matrices):
+        first, left, right = matrix * m * n, a_at + matrix * m, b_at + matrix * n
+        for j in range(0, n, STRIP):
+            _outer_strip_onto(
+                out, out_at + first + j, base, base_at + first + j, factors[factor_at], n, a, left, b, right + j, m,
+                min(n - j, STRIP),
+            )  # fmt: skip
 
 
 @compiled
@@ -59,7 +83,12 @@ def multiply_plain(
         first, left, right = out_at + matrix * m * n, a_at + matrix * m * k, b_at + matrix * k * n
         if k == 1:
             for j in range(0, n, STRIP):
-                _outer_strip(out, first + j, n, a, left, b, right + j, m, min(n - j, STRIP), add)
+                count = min(n - j, STRIP)
+                if add:
+                    at = first + j
+                    _outer_strip_onto(out, at, out, at, np.float32(1), n, a, left, b, right + j, m, count)
+                else:
+                    _outer_strip(out, first + j, n, a, left, b, right + j, m, count)
             continue
         for i in range(m):
             if transposed or n == 1:

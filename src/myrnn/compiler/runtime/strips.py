@@ -19,6 +19,7 @@ from numba.core import cgutils
 from myrnn.compiler.runtime.lanes import (
     Array,
     CodeValue,
+    Float,
     Index,
     Truth,
     add_up,
@@ -261,26 +262,39 @@ def sum_rows(out: Array, out_at: Index, a: Array, a_at: Index, columns: Index, r
 @instruction
 def column_by_row(
     out: Array, out_at: Index, out_row: Index, a: Array, a_at: Index, b: Array, b_at: Index, rows: Index,
-    columns: Index, add: Truth,
+    columns: Index,
 ) -> None:  # fmt: skip
-    """Compute ``out[i, j] (+)= a[i] * b[j]`` for the columns of a strip."""
+    """Compute ``out[i, j] = a[i] * b[j]`` for the columns of a strip."""
 
     def do_strip(begins: Sequence[CodeValue], lanes: int) -> None:
         right = [load_lanes(b, b_at + begin, lanes) for begin in begins]
 
-        def do_row(row: CodeValue, *, adds: bool) -> None:
-            left, places = spread_lanes(a, a_at + row, lanes), [out_at + row * out_row + begin for begin in begins]
-            values = [left * vector for vector in right]
-            if adds:
-                old = [load_lanes(out, place, lanes) for place in places]
-                values = [fma(left, vector, present) for vector, present in zip(right, old, strict=True)]
-            _write(out, places, values)
+        def do_row(row: CodeValue) -> None:
+            left = spread_lanes(a, a_at + row, lanes)
+            _write(out, [out_at + row * out_row + begin for begin in begins], [left * vector for vector in right])
 
-        with out.builder.if_else(add.llvm) as (then, otherwise):
-            with then:
-                _for_each(rows, partial(do_row, adds=True))
-            with otherwise:
-                _for_each(rows, partial(do_row, adds=False))
+        _for_each(rows, do_row)
+
+    _cover(columns, do_strip)
+
+
+@instruction
+def column_by_row_onto(
+    out: Array, out_at: Index, base: Array, base_at: Index, factor: Float, row: Index, a: Array, a_at: Index,
+    b: Array, b_at: Index, rows: Index, columns: Index,
+) -> None:  # fmt: skip
+    """Compute ``out[i, j] = factor * base[i, j] + a[i] * b[j]`` for the columns of a strip."""
+
+    def do_strip(begins: Sequence[CodeValue], lanes: int) -> None:
+        right, factors = [load_lanes(b, b_at + begin, lanes) for begin in begins], splat(factor, lanes)
+
+        def do_row(number: CodeValue) -> None:
+            left, places = spread_lanes(a, a_at + number, lanes), [number * row + begin for begin in begins]
+            old = [factors * load_lanes(base, base_at + place, lanes) for place in places]
+            values = [fma(left, vector, present) for vector, present in zip(right, old, strict=True)]
+            _write(out, [out_at + place for place in places], values)
+
+        _for_each(rows, do_row)
 
     _cover(columns, do_strip)
 
