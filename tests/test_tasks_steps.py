@@ -22,7 +22,7 @@ from myrnn.experiment import Experiment
 from myrnn.intervals import wilson_interval
 from myrnn.models.network import sizes_for
 from myrnn.registry import make
-from myrnn.runs import compare_runs, load_run
+from myrnn.runs import compare_runs, load_run, reports
 from myrnn.sequences import Sequences
 from myrnn.tasks import (
     AssociativeRecall,
@@ -246,6 +246,7 @@ def test_pieces_start_anywhere_in_the_text():
         ),
         (lambda: GroupWords("Z1"), "group must have 2 to 1,000 elements, which Z1 does not"),
         (lambda: GroupWords("S9999"), "group must have 2 to 1,000 elements, which S9999 does not"),
+        (lambda: GroupWords("Z99999"), "group must have 2 to 1,000 elements, which Z99999 does not"),
         (lambda: GroupWords("Z2xS6"), "group must have 2 to 1,000 elements, which Z2xS6 does not"),
         (lambda: AssociativeRecall(1, 5, keys=4), "pairs_max must be at most keys, 4, not 5"),
         (
@@ -256,6 +257,10 @@ def test_pieces_start_anywhere_in_the_text():
         (
             lambda: ModularArithmetic(brackets=True).sample_lengths([3], 0),
             "ModularArithmetic has no sequence of length 3: lengths are 1, 5, 9 and so on",
+        ),
+        (
+            lambda: ModularArithmetic(brackets=True, length_min=2, length_max=4),
+            "ModularArithmetic has no sequence of lengths 2 to 4: lengths are 1, 5, 9 and so on",
         ),
         (lambda: NextCharacter(1, 5000), "length_max must be at most 854, not 5000"),
         (
@@ -279,6 +284,13 @@ def test_pieces_start_anywhere_in_the_text():
 def test_invalid_requests_are_refused(draw, message):
     with refused(message):
         draw()
+
+
+def test_a_run_says_if_no_longer_sequences_than_those_of_the_training_can_be_tested():
+    assert reports.tested_lengths(AssociativeRecall(1, 2, keys=4)).tolist() == [3, 6, 9, 12]
+    message = "^the task has no sequences of more than 12 steps, as in the training: none are tested$"
+    with pytest.warns(UserWarning, match=message):
+        assert reports.tested_lengths(AssociativeRecall(1, 4, keys=4)).tolist() == [3, 6, 9, 12]
 
 
 # --- networks

@@ -36,7 +36,7 @@ from myrnn.models.stacked import with_stack_depth
 from myrnn.results import ENDS, Result, Table, counted, integer, number, share, text
 from myrnn.sequences import Sequences
 from myrnn.tasks import recognition_of, twice_as_long
-from myrnn.tasks.drawn import existing_lengths, named_lengths
+from myrnn.tasks.drawn import DrawnTask, existing_lengths, named_lengths
 
 if TYPE_CHECKING:
     from myrnn.runs.trained import Run
@@ -127,6 +127,10 @@ def tested_lengths(task: Any, asked: Sequence[int] | None = None) -> NDArray[np.
     task = recognition_of(task)
     if asked is None:
         lengths: NDArray[np.int64] = twice_as_long(task).lengths
+        if isinstance(task, DrawnTask) and lengths[-1] == task.lengths[-1]:
+            warn(
+                f"the task has no sequences longer than {lengths[-1]}, the longest of the training: no longer ones are tested"
+            )
         return lengths
     wanted = np.unique(np.asarray(asked, dtype=np.int64))
     found = existing_lengths(task, wanted)

@@ -52,7 +52,7 @@ class AssociativeRecall(NamedTask):
     Parameters
     ----------
     pairs_min, pairs_max : int
-        The number of pairs; every number between is equally likely.
+        The number of pairs, of which there are at most as many as keys; every number between is equally likely.
     keys, values : int
         How many different keys and values there are.
 
@@ -98,7 +98,7 @@ class AssociativeRecall(NamedTask):
         return (*_letters(self.keys), *self.class_names)
 
     def twice_as_long(self) -> Self:
-        """Return the task with up to twice as many pairs, or as many as there are keys."""
+        """Return the task with up to twice as many pairs, or as many as there are keys: those of a sequence differ."""
         return replace(self, pairs_max=min(2 * self.pairs_max, self.keys))
 
     def _span(self, low: int, high: int) -> NDArray[np.int64]:

@@ -14,7 +14,16 @@ from myrnn.errors import InvalidArgument
 from myrnn.flat import offsets_of, places_from
 from myrnn.registry import register
 from myrnn.sequences import Sequences
-from myrnn.tasks.drawn import LONGEST, NO_ANSWER, AlphabetSize, NamedTask, answered, bounded, tokens_of
+from myrnn.tasks.drawn import (
+    LONGEST,
+    NO_ANSWER,
+    AlphabetSize,
+    NamedTask,
+    answered,
+    bounded,
+    named_lengths,
+    tokens_of,
+)
 
 MOST_STEPS = 2 * LONGEST
 
@@ -28,6 +37,16 @@ class OfAnyLength(NamedTask):
 
     per_step: ClassVar[bool] = True
     most: ClassVar[int] = MOST_STEPS
+
+    def __post_init__(self) -> None:
+        """Check the settings, and that there are sequences between the bounds."""
+        super().__post_init__()
+        every = self._span(*(getattr(self, name) for name in self.bounds))
+        possible, words = self._possible(every)
+        if not possible.any():
+            raise InvalidArgument(
+                f"{type(self).__name__} has no sequence of {named_lengths(every)}: lengths are {words}"
+            )
 
     def _possible(self, lengths: NDArray[np.int64]) -> tuple[NDArray[np.bool_], str]:
         return lengths >= 1, "1 or more"
