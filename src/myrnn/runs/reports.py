@@ -128,9 +128,7 @@ def tested_lengths(task: Any, asked: Sequence[int] | None = None) -> NDArray[np.
     if asked is None:
         lengths: NDArray[np.int64] = twice_as_long(task).lengths
         if isinstance(task, DrawnTask) and lengths[-1] == task.lengths[-1]:
-            warn(
-                f"the task has no sequences longer than {lengths[-1]}, the longest of the training: no longer ones are tested"
-            )
+            warn(f"the task has no sequences of more than {lengths[-1]} steps, as in the training: none are tested")
         return lengths
     wanted = np.unique(np.asarray(asked, dtype=np.int64))
     found = existing_lengths(task, wanted)
