@@ -44,17 +44,17 @@ def _matrix_by_row(
 
 @compiled
 def _outer_strip(
-    out: Floats, out_at: int, out_row: int, a: Floats, a_at: int, b: Floats, b_at: int, rows: int, count: int
+    out: Floats, out_at: int, row: int, a: Floats, a_at: int, b: Floats, b_at: int, count: int, rows: int, columns: int
 ) -> None:
-    column_by_row(out, out_at, out_row, a, a_at, b, b_at, rows, count)
+    column_by_row(out, out_at, row, a, a_at, b, b_at, count, rows, columns)
 
 
 @compiled
 def _outer_strip_onto(
     out: Floats, out_at: int, base: Floats, base_at: int, factor: np.float32, row: int, a: Floats, a_at: int,
-    b: Floats, b_at: int, rows: int, count: int,
+    b: Floats, b_at: int, count: int, rows: int, columns: int,
 ) -> None:  # fmt: skip
-    column_by_row_onto(out, out_at, base, base_at, factor, row, a, a_at, b, b_at, rows, count)
+    column_by_row_onto(out, out_at, base, base_at, factor, row, a, a_at, b, b_at, count, rows, columns)
 
 
 @compiled
@@ -64,13 +64,11 @@ def add_outer(
 ) -> None:  # fmt: skip
     """Compute ``out[i, j] = factor * base[i, j] + a[i] * b[j]`` for matrices (m, n) without padding."""
     # The output may be the base itself.
-    for matrix in range(matrices):
-        first, left, right = matrix * m * n, a_at + matrix * m, b_at + matrix * n
-        for j in range(0, n, STRIP):
-            _outer_strip_onto(
-                out, out_at + first + j, base, base_at + first + j, factors[factor_at], n, a, left, b, right + j, m,
-                min(n - j, STRIP),
-            )  # fmt: skip
+    for j in range(0, n, STRIP):
+        _outer_strip_onto(
+            out, out_at + j, base, base_at + j, factors[factor_at], n, a, a_at, b, b_at + j, matrices, m,
+            min(n - j, STRIP),
+        )  # fmt: skip
 
 
 @compiled
@@ -79,23 +77,21 @@ def multiply_plain(
     transposed: bool, add: bool,
 ) -> None:  # fmt: skip
     """Multiply matrices (m, k) by (k, n), all without padding; the right ones are stored as (n, k) if `transposed`."""
-    for matrix in range(matrices):
-        first, left, right = out_at + matrix * m * n, a_at + matrix * m * k, b_at + matrix * k * n
-        if k == 1:
-            for j in range(0, n, STRIP):
-                count = min(n - j, STRIP)
-                if add:
-                    at = first + j
-                    _outer_strip_onto(out, at, out, at, np.float32(1), n, a, left, b, right + j, m, count)
-                else:
-                    _outer_strip(out, first + j, n, a, left, b, right + j, m, count)
+    if k == 1:
+        for j in range(0, n, STRIP):
+            at, right, columns = out_at + j, b_at + j, min(n - j, STRIP)
+            if add:
+                _outer_strip_onto(out, at, out, at, np.float32(1), n, a, a_at, b, right, matrices, m, columns)
+            else:
+                _outer_strip(out, at, n, a, a_at, b, right, matrices, m, columns)
+        return
+    for i in range(matrices * m):
+        product, left, right = out_at + i * n, a_at + i * k, b_at + i // m * k * n
+        if transposed or n == 1:
+            _matrix_by_row(out, product, a, left, b, right, k, n, add)
             continue
-        for i in range(m):
-            if transposed or n == 1:
-                _matrix_by_row(out, first + i * n, a, left + i * k, b, right, k, n, add)
-                continue
-            for j in range(0, n, STRIP):
-                _row_by_strip(out, first + i * n + j, a, left + i * k, b, right + j, n, k, min(n - j, STRIP), add)
+        for j in range(0, n, STRIP):
+            _row_by_strip(out, product + j, a, left, b, right + j, n, k, min(n - j, STRIP), add)
 
 
 @compiled

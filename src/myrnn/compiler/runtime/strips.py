@@ -256,24 +256,28 @@ def sum_rows(out: Array, out_at: Index, a: Array, a_at: Index, columns: Index, r
     _add_columns((out, out_at), None, (a, a_at), columns, rows, None)
 
 
-# ---- outer products ----
+# ---- outer products, of `count` columns and rows at once ----
 
 
 @instruction
 def column_by_row(
-    out: Array, out_at: Index, out_row: Index, a: Array, a_at: Index, b: Array, b_at: Index, rows: Index,
+    out: Array, out_at: Index, row: Index, a: Array, a_at: Index, b: Array, b_at: Index, count: Index, rows: Index,
     columns: Index,
 ) -> None:  # fmt: skip
-    """Compute ``out[i, j] = a[i] * b[j]`` for the columns of a strip."""
+    """Compute ``out[i, j, k] = a[i, j] * b[i, k]`` for the columns of a strip."""
 
     def do_strip(begins: Sequence[CodeValue], lanes: int) -> None:
-        right = [load_lanes(b, b_at + begin, lanes) for begin in begins]
+        def do_matrix(matrix: CodeValue) -> None:
+            right = [load_lanes(b, b_at + matrix * row + begin, lanes) for begin in begins]
 
-        def do_row(row: CodeValue) -> None:
-            left = spread_lanes(a, a_at + row, lanes)
-            _write(out, [out_at + row * out_row + begin for begin in begins], [left * vector for vector in right])
+            def do_row(number: CodeValue) -> None:
+                number = matrix * rows + number
+                left = spread_lanes(a, a_at + number, lanes)
+                _write(out, [out_at + number * row + begin for begin in begins], [left * vector for vector in right])
 
-        _for_each(rows, do_row)
+            _for_each(rows, do_row)
+
+        _for_each(count, do_matrix)
 
     _cover(columns, do_strip)
 
@@ -281,20 +285,26 @@ def column_by_row(
 @instruction
 def column_by_row_onto(
     out: Array, out_at: Index, base: Array, base_at: Index, factor: Float, row: Index, a: Array, a_at: Index,
-    b: Array, b_at: Index, rows: Index, columns: Index,
+    b: Array, b_at: Index, count: Index, rows: Index, columns: Index,
 ) -> None:  # fmt: skip
-    """Compute ``out[i, j] = factor * base[i, j] + a[i] * b[j]`` for the columns of a strip."""
+    """Compute ``out[i, j, k] = factor * base[i, j, k] + a[i, j] * b[i, k]`` for the columns of a strip."""
 
     def do_strip(begins: Sequence[CodeValue], lanes: int) -> None:
-        right, factors = [load_lanes(b, b_at + begin, lanes) for begin in begins], splat(factor, lanes)
+        factors = splat(factor, lanes)
 
-        def do_row(number: CodeValue) -> None:
-            left, places = spread_lanes(a, a_at + number, lanes), [number * row + begin for begin in begins]
-            old = [factors * load_lanes(base, base_at + place, lanes) for place in places]
-            values = [fma(left, vector, present) for vector, present in zip(right, old, strict=True)]
-            _write(out, [out_at + place for place in places], values)
+        def do_matrix(matrix: CodeValue) -> None:
+            right = [load_lanes(b, b_at + matrix * row + begin, lanes) for begin in begins]
 
-        _for_each(rows, do_row)
+            def do_row(number: CodeValue) -> None:
+                number = matrix * rows + number
+                left, places = spread_lanes(a, a_at + number, lanes), [number * row + begin for begin in begins]
+                old = [factors * load_lanes(base, base_at + place, lanes) for place in places]
+                values = [fma(left, vector, present) for vector, present in zip(right, old, strict=True)]
+                _write(out, [out_at + place for place in places], values)
+
+            _for_each(rows, do_row)
+
+        _for_each(count, do_matrix)
 
     _cover(columns, do_strip)
 
