@@ -10,17 +10,19 @@ from typing import Any
 
 from myrnn.experiment import Data, Evaluation, TaskSource
 from myrnn.experiment.sources import GivenSource, Source
+from myrnn.models.stacked import CELLS
 from myrnn.registry import kinds
 from myrnn.settings import REQUIRED, Section, Setting, settings_of
 from myrnn.training import TrainingSettings
 
 DOCUMENT = Path(__file__).parent / "reference" / "experiments.md"
+EMBEDDED = [f"`{name}`" for name, cell in CELLS.items() if cell.dim_embedding]
 # Defaults that depend on other settings.
 DEPENDS = {
     ("evaluation", "seed"): "that of the training + 1",
     ("evaluation", "stack_depth"): "as in the training",
     ("evaluation", "lengths"): "up to twice the longest trained one",
-    ("model", "dim_embedding"): "0; with data 32 for `gru` and `lstm` that read symbols",
+    ("model", "dim_embedding"): f"0; with data 32 for {', '.join(EMBEDDED[:-1])} and {EMBEDDED[-1]} that read symbols",
 }
 # Replacements for option names in the help texts.
 WORDS = {

@@ -39,8 +39,8 @@ class SequenceClassifier(ClassifierMixin, SequenceEstimator):
         The number of recurrent layers; for built-in cells.
     dim_embedding : int, None or "auto"
         The size of a learned embedding below the lowest layer; for built-in cells. With None the lowest layer reads the
-        sequence itself, with symbols one-hot encoded. ``"auto"`` is an embedding of size 32 for a GRU or an LSTM that
-        reads symbols, with which they learn faster and better, and otherwise none.
+        sequence itself, with symbols one-hot encoded. ``"auto"`` is an embedding of size 32 for symbols that are read
+        by a cell that learns better with one, such as a GRU or an LSTM, and otherwise none.
     bidirectional : bool
         Whether each layer reads in both directions; for built-in cells.
     optimizer : {"adam", "rmsprop", "sgd"}

@@ -52,16 +52,16 @@ CELLS = {
     "rnn": Cell(RNN, "RNN"),
     "gru": Cell(GRU, "GRU", dim_embedding=32),
     "lstm": Cell(LSTM, "LSTM", dim_embedding=32),
-    "mgu": Cell(MGU, "MGU"),
-    "stack-rnn": Cell(StackRNN, "RNN with a stack"),
+    "mgu": Cell(MGU, "MGU", dim_embedding=32),
+    "stack-rnn": Cell(StackRNN, "RNN with a stack", dim_embedding=32),
     "min-gru": Cell(MinGRU, "minGRU"),
     "lru": Cell(LRU, "linear recurrent unit (LRU)"),
-    "slstm": Cell(SLSTM, "sLSTM"),
+    "slstm": Cell(SLSTM, "sLSTM", dim_embedding=32),
     "mlstm": Cell(MLSTM, "mLSTM"),
     "mamba": Cell(Mamba, "Mamba"),
     "gated-deltanet": Cell(GatedDeltaNet, "gated DeltaNet"),
     "deltaproduct": Cell(DeltaProduct, "DeltaProduct"),
-    "rwkv7": Cell(RWKV7, "RWKV-7"),
+    "rwkv7": Cell(RWKV7, "RWKV-7", dim_embedding=32),
 }
 if TYPE_CHECKING:
     CellName: TypeAlias = str
