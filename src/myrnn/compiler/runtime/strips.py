@@ -35,9 +35,9 @@ from myrnn.compiler.runtime.lanes import (
     where,
 )
 
-# The numbers and the widths of the vectors that cover a strip, from wide to narrow.
-_COVERS = ((2, 16), (1, 16), (2, 8), (1, 8), (2, 4), (1, 4), (2, 2), (1, 1))
-STRIP = 32
+# The lanes of vectors.
+_WIDTHS = (16, 8, 4, 2, 1)
+STRIP = 2 * _WIDTHS[0]
 """The columns of the widest strip."""
 
 # A sum has this many parts, so that a processor need not wait for the result of one addition before the next.
@@ -66,14 +66,13 @@ def _choose(number: CodeValue, cases: Sequence[tuple[int, Callable[[], None]]]) 
 
 
 def _cover(columns: CodeValue, do_strip: _DoStrip) -> None:
-    """Append the code for a strip of so many columns."""
-
-    def do(vectors: int, lanes: int) -> None:
-        first = CodeValue(columns.builder, ir.Constant(columns.llvm.type, 0))
-        do_strip([first, columns - lanes][:vectors], lanes)
-
-    widest = [vectors * lanes for vectors, lanes in (*_COVERS[1:], (0, 0))]
-    _choose(columns, [(limit, partial(do, *cover)) for limit, cover in zip(widest, _COVERS, strict=True)])
+    """Append the code for a strip of so many columns: of two vectors that overlap, or of one if it is as wide."""
+    first = CodeValue(columns.builder, ir.Constant(columns.llvm.type, 0))
+    cases = list[tuple[int, Callable[[], None]]]()
+    for lanes in _WIDTHS:
+        two, one = partial(do_strip, [first, columns - lanes], lanes), partial(do_strip, [first], lanes)
+        cases += [(lanes, two), (lanes - 1, one)] if lanes > 1 else [(0, one)]
+    _choose(columns, cases)
 
 
 def _sums(builder: Any, count: int, lanes: int) -> list[Any]:
@@ -183,7 +182,7 @@ def _add_lanes(
 ) -> list[CodeValue]:
     """Append the sums of some rows of `count` numbers, each with a weight, and return the lanes that remain to add."""
     # No row is shorter than a vector.
-    builder, parts = array.builder, _CHAINS if len(begins) == 1 and lanes == _COVERS[0][1] else 1
+    builder, parts = array.builder, _CHAINS if len(begins) == 1 and lanes == _WIDTHS[0] else 1
     chains = [_sums(builder, len(begins), lanes) for _ in range(parts)]
 
     def do_lanes(step: CodeValue, chain: list[Any], again: CodeValue | None = None) -> None:
@@ -233,7 +232,7 @@ def _add_columns(
         def do_by(lanes: int) -> None:
             _for_each(count, lambda number: do(number, lanes))
 
-        _choose(columns, [(lanes - 1, partial(do_by, lanes)) for lanes in (16, 8, 4, 2, 1)])
+        _choose(columns, [(lanes - 1, partial(do_by, lanes)) for lanes in _WIDTHS])
 
     groups = [
         (_GROUP - 1, lambda: do_all((rows + (_GROUP - 1)) // _GROUP, do_group)),
