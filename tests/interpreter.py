@@ -100,9 +100,10 @@ def multiply_plain(out, out_at, a, a_at, b, b_at, matrices, m, k, n, transposed,
     target[...] = target + left @ right if add else left @ right
 
 
-def add_outer(out, out_at, base, base_at, factors, factor_at, a, a_at, b, b_at, matrices, m, n):
+def add_outer(out, out_at, base, base_at, factors, factor_at, a, a_at, b, b_at, matrices, m, n, has_several):
     old, target = dense(base, base_at, matrices, m, n), dense(out, out_at, matrices, m, n)
-    target[...] = factors[factor_at] * old + dense(a, a_at, matrices, m, 1) * dense(b, b_at, matrices, 1, n)
+    factor = dense(factors, factor_at, matrices if has_several else 1, 1, 1)
+    target[...] = factor * old + dense(a, a_at, matrices, m, 1) * dense(b, b_at, matrices, 1, n)
 
 
 def sum_axis(out, out_at, a, a_at, outer, n, inner):

@@ -65,8 +65,8 @@ def executed(fused, known):
         elif nodes[0] in fused.linear:
             (node,) = nodes
             if fused.linear[node].base is not None:
-                factor, base = map(read, fused.linear[node].base)
-                memory[node] = factor * base
+                factors, base = map(read, fused.linear[node].base)
+                memory[node] = np.repeat(factors, node.size // len(factors)) * base
             for product in fused.linear[node].products:
                 arrays = [read(i) for i in product.inputs]
                 memory[node] = memory[node] + OPERATIONS[product.operation].reference(*arrays, *product.attributes)
@@ -153,8 +153,25 @@ def test_an_outer_product_is_added_to_what_is_in_memory_in_one_pass(state, facto
         assert base is None and fused.linear[total].terms == (read,)
         return
     assert base is not None and fused.linear[total].terms == ()
-    assert base.factor is (leaves[factor] if factor in leaves else build.constant(factor))
+    assert base.factors is (leaves[factor] if factor in leaves else build.constant(factor))
     assert base.node is (leaves[node] if node in leaves else read)
+
+
+def test_each_of_several_matrices_has_its_own_factor():
+    build = Builder()
+    s, gates, k, v, g = (build.leaf(LoopState(i), size) for i, size in enumerate((24, 2, 6, 8, 6)))
+    total = ops.add(ops.multiply(ops.spread(gates, 2, 12, 1), s), ops.outer(k, v, 2))
+    fused = fuse([total], {s, gates, k, v}, set())
+    assert fused.linear[total].base == (gates, s)
+    assert {node for _, nodes in fused.groups for node in nodes} == {total}
+    # A multiple that something else reads is computed.
+    multiple = total.inputs[0]
+    fused = fuse([total, ops.tanh(multiple)], {s, gates, k, v}, set())
+    assert fused.linear[total].base == (build.constant(1.0), multiple)
+    assert multiple.inputs[0] in {node for _, nodes in fused.groups for node in nodes}
+    # A number for each row is not one for each matrix.
+    total = ops.add(ops.multiply(ops.spread(g, 6, 4, 1), s), ops.outer(k, v, 2))
+    assert fuse([total], {s, g, k, v}, set()).linear[total].base is None
 
 
 def test_a_product_that_is_read_twice_is_a_separate_node():

@@ -135,14 +135,16 @@ def test_multiply_plain_is_the_product_of_matrices_without_padding(matrices, siz
 
 @pytest.mark.parametrize("in_place", [False, True])
 @pytest.mark.parametrize("shape", [(1, 32, 32), (1, 7, 9), (3, 64, 8), (2, 16, 100), (1, 5, 1)], ids=str)
-def test_add_outer_adds_an_outer_product_to_a_multiple(shape, in_place):
+@pytest.mark.parametrize("has_several", [False, True])
+def test_add_outer_adds_an_outer_product_to_a_multiple(shape, in_place, has_several):
     matrices, m, n = shape
     base, a, b = random(0, *shape), random(1, matrices, m, 1), random(2, matrices, 1, n)
     out = np.r_[MARK, base.ravel(), MARK] if in_place else np.full(base.size + 2, MARK)
     read, left, right = out if in_place else np.r_[MARK, base.ravel()], np.r_[MARK, a.ravel()], b.ravel()
-    factors = np.float32([MARK, 0.75])
-    native(plain.add_outer)(out, 1, read, 1, factors, 1, left, 1, right, 0, matrices, m, n)
-    np.testing.assert_allclose(out[1:-1].reshape(shape), 0.75 * base + a * b, rtol=1e-5, atol=1e-6)
+    factor = random(3, matrices if has_several else 1, 1, 1)
+    factors = np.r_[MARK, factor.ravel()]
+    native(plain.add_outer)(out, 1, read, 1, factors, 1, left, 1, right, 0, matrices, m, n, has_several)
+    np.testing.assert_allclose(out[1:-1].reshape(shape), factor * base + a * b, rtol=1e-5, atol=1e-6)
     assert out[0] == out[-1] == MARK
 
 

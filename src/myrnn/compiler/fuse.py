@@ -14,15 +14,15 @@ from typing import NamedTuple
 import numpy as np
 
 from myrnn.compiler.graph import Node, topological
-from myrnn.compiler.ops import OPERATIONS, is_slice
+from myrnn.compiler.ops import OPERATIONS, is_slice, repeated_axes, sizes_of
 
 _PRODUCTS = ("matmul", "outer")
 
 
 class Scaled(NamedTuple):
-    """A node in memory, times a single number."""
+    """A node in memory, times a single number, or times one for each of several matrices."""
 
-    factor: Node
+    factors: Node
     node: Node
 
 
@@ -109,16 +109,17 @@ def _linear_nodes(
         if products:
             terms = tuple(n for n in leaves if n not in products)
             outer = next((n for n in products if n.operation == "outer"), None)
-            base = _base(terms, private) if outer else None
+            base = _base(terms, outer, private) if outer else None
             if base is not None:
                 products.sort(key=lambda n: n is not outer)
-                inner += [n for n in terms if n is not base.node]
+                multiples = [n for n in terms if n is not base.node]
+                inner += [*multiples, *(i for n in multiples for i in n.inputs if i not in base and private(i))]
             linear[node] = Linear(tuple(products), () if base else terms, base)
             absorbed |= {*inner, *products} - {node}
     return linear, absorbed
 
 
-def _base(terms: tuple[Node, ...], private: Callable[[Node], bool]) -> Scaled | None:
+def _base(terms: tuple[Node, ...], outer: Node, private: Callable[[Node], bool]) -> Scaled | None:
     """Return a single term that is in memory, or a multiple of what is; None if a loop has to compute it."""
     if len(terms) != 1 or terms[0].is_constant:
         return None
@@ -126,9 +127,13 @@ def _base(terms: tuple[Node, ...], private: Callable[[Node], bool]) -> Scaled | 
     if not private(term) or OPERATIONS[term.operation].kind != "map":
         return Scaled(term.build.constant(1.0), term)
     if term.operation == "multiply":
+        matrices = sizes_of(outer).matrices
         for factor, node in (term.inputs, term.inputs[::-1]):
-            if factor.size == 1 and node.size == term.size and not node.is_constant:
-                return Scaled(factor, node)
+            if node.size == term.size and not node.is_constant:
+                if factor.size == 1:
+                    return Scaled(factor, node)
+                if repeated_axes(factor) == (matrices, term.size // matrices, 1):
+                    return Scaled(factor.inputs[0], node)
     return None
 
 

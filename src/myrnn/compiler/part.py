@@ -192,11 +192,12 @@ class PartWriter:
     def _outer_onto(self, over: Over, node: Node, product: Node, base: Scaled) -> None:
         """Add the instruction for `node = base + outer(left, right)`."""
         matrices, m, _, n, _ = sizes_of(product)
-        read = [self.place(i) for i in (base.node, base.factor, *product.inputs)]
+        read = [self.place(i) for i in (base.node, base.factors, *product.inputs)]
         over = Over.GOING if node in self._unread else over
-        call = self._form.call(over, "add_outer", self.places[node], *read, *map(Size, (matrices, m, n)))
-        is_whole = base.factor.is_constant and base.factor.numbers[0] == 1
-        text = self._printer.text("{1} + {2}" if is_whole else "{0} * {1} + {2}", base.factor, base.node, product)
+        sizes, has_several = map(Size, (matrices, m, n)), base.factors.size > 1
+        call = self._form.call(over, "add_outer", self.places[node], *read, *sizes, has_several)
+        is_whole = base.factors.is_constant and base.factors.numbers[0] == 1
+        text = self._printer.text("{1} + {2}" if is_whole else "{0} * {1} + {2}", base.factors, base.node, product)
         self.add(over, call, f"{self._printer.label(node)} = {text}")
 
     def _product(self, over: Over, out: Place, product: Node, add: bool, comment: str) -> None:

@@ -142,13 +142,15 @@ static void multiply_plain(
     }
 }
 
-/* out = factor * base + a @ b, of several (m, 1) and (1, n) numbers. */
+/* out = factor * base + a @ b, of several (m, 1) and (1, n) numbers; each may have its own factor. */
 static void add_outer(
-    float *out, const float *base, const float *factor, const float *a, const float *b, int matrices, int m, int n
+    float *out, const float *base, const float *factors, const float *a, const float *b, int matrices, int m, int n,
+    int has_several
 ) {
     for (int i = 0; i < matrices * m; i++) {
         const float *row = b + i / m * n;
-        for (int j = 0; j < n; j++) out[i * n + j] = *factor * base[i * n + j] + a[i] * row[j];
+        float factor = factors[has_several ? i / m : 0];
+        for (int j = 0; j < n; j++) out[i * n + j] = factor * base[i * n + j] + a[i] * row[j];
     }
 }
 

@@ -128,12 +128,12 @@ function multiply_plain(out, out_at, a, a_at, b, b_at, matrices, m, k, n, transp
     }
 }
 
-/* out = factor * base + a @ b, of several (m, 1) and (1, n) numbers. */
-function add_outer(out, out_at, base, base_at, factors, factor_at, a, a_at, b, b_at, matrices, m, n) {
+/* out = factor * base + a @ b, of several (m, 1) and (1, n) numbers; each may have its own factor. */
+function add_outer(out, out_at, base, base_at, factors, factor_at, a, a_at, b, b_at, matrices, m, n, has_several) {
     for (let i = 0; i < matrices * m; i++) {
-        const row = b_at + Math.floor(i / m) * n;
+        const matrix = Math.floor(i / m), factor = factors[has_several ? factor_at + matrix : factor_at];
         for (let j = 0; j < n; j++) {
-            out[out_at + i * n + j] = factors[factor_at] * base[base_at + i * n + j] + a[a_at + i] * b[row + j];
+            out[out_at + i * n + j] = factor * base[base_at + i * n + j] + a[a_at + i] * b[b_at + matrix * n + j];
         }
     }
 }

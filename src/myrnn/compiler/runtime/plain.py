@@ -60,15 +60,21 @@ def _outer_strip_onto(
 @compiled
 def add_outer(
     out: Floats, out_at: int, base: Floats, base_at: int, factors: Floats, factor_at: int, a: Floats, a_at: int,
-    b: Floats, b_at: int, matrices: int, m: int, n: int,
+    b: Floats, b_at: int, matrices: int, m: int, n: int, has_several: bool,
 ) -> None:  # fmt: skip
-    """Compute ``out[i, j] = factor * base[i, j] + a[i] * b[j]`` for matrices (m, n) without padding."""
+    """Compute ``out[i, j] = factor * base[i, j] + a[i] * b[j]`` for matrices (m, n) without padding.
+
+    There is one factor for all, or one for each matrix if `has_several`.
+    """
     # The output may be the base itself.
-    for j in range(0, n, STRIP):
-        _outer_strip_onto(
-            out, out_at + j, base, base_at + j, factors[factor_at], n, a, a_at, b, b_at + j, matrices, m,
-            min(n - j, STRIP),
-        )  # fmt: skip
+    apart = matrices if has_several else 1
+    for number in range(apart):
+        first, left, right = number * m * n, a_at + number * m, b_at + number * n
+        for j in range(0, n, STRIP):
+            _outer_strip_onto(
+                out, out_at + first + j, base, base_at + first + j, factors[factor_at + number], n, a, left, b,
+                right + j, matrices // apart, m, min(n - j, STRIP),
+            )  # fmt: skip
 
 
 @compiled
