@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from myrnn.compiler.beforehand import move_beforehand
 from myrnn.compiler.graph import (
     Builder,
     Node,
@@ -66,7 +67,9 @@ class Hoisted:
 def hoist(recurrence: Recurrence) -> Hoisted:
     """Rebuild the recurrence with joined products split and constant parts replaced by leaves."""
     split, moved = move_products(_rewritten(recurrence, Builder(simplify=True)))
+    split, known = move_beforehand(split)
     build = split.build
+    moved = tuple(one.with_known(known) for one in moved)
     targets = [*split.step, *split.kept.values(), split.readout]
     order = topological(targets)
     fixed: set[Node] = set()
@@ -222,12 +225,11 @@ def without_gradients(derivative: Derivative) -> Derivative:
 
 def _of_moved(moved: Moved, recurrence: Recurrence) -> Iterator[tuple[int, Node]]:
     """Yield the number of the state that the values are computed from, if it is one, and its gradient by them."""
-    build, loop = recurrence.build, recurrence.loops[moved.loop]
+    build = recurrence.build
     gradients = [build.leaf(Gradient(Kept(k)), node.size) for k, node in moved.products.items()]
     terms, _ = pull_back(build, list(moved.products.values()), gradients)
-    if moved.kept in loop.step:
-        state = recurrence.first_states[moved.loop] + loop.step.index(moved.kept)
-        yield state, _summed(build, terms.get(moved.leaf, []), moved.leaf.size)
+    if moved.kept in recurrence.step:
+        yield recurrence.step.index(moved.kept), _summed(build, terms.get(moved.leaf, []), moved.leaf.size)
 
 
 def _pullback(targets: Sequence[Node], gradients: Sequence[Node], recurrence: Recurrence) -> Pullback:

@@ -19,7 +19,6 @@ from myrnn.compiler.ops import is_slice
 class Moved:
     """Values that a loop keeps instead of a larger one."""
 
-    loop: int
     kept: Node  # the larger value in the loop
     leaf: Node  # the same for later loops
     products: dict[int, Node]  # the number of a kept value -> how later loops computed it from the leaf
@@ -27,6 +26,11 @@ class Moved:
     def placed(self, place: Mapping[Node, Node]) -> Moved:
         """Return it with each node replaced."""
         return replace(self, kept=place[self.kept], products={k: place[node] for k, node in self.products.items()})
+
+    def with_known(self, known: Mapping[Node, Node]) -> Moved:
+        """Return it with nodes that are known replaced where they are read."""
+        kept, *products = substitute(self.kept.build, [self.kept, *self.products.values()], known)
+        return replace(self, kept=kept, products=dict(zip(self.products, products, strict=True)))
 
 
 def move_products(recurrence: Recurrence) -> tuple[Recurrence, tuple[Moved, ...]]:
@@ -37,7 +41,7 @@ def move_products(recurrence: Recurrence) -> tuple[Recurrence, tuple[Moved, ...]
             products = _products_of(recurrence, number, k)
             if products:
                 moved = _moved(recurrence, number, k, products)
-                recurrence = _without(recurrence, moved)
+                recurrence = _without(recurrence, number, moved)
                 found.append(moved)
     return recurrence, tuple(found)
 
@@ -70,20 +74,20 @@ def _products_of(recurrence: Recurrence, number: int, k: int) -> list[Node]:
 def _moved(recurrence: Recurrence, number: int, k: int, products: list[Node]) -> Moved:
     node, first = recurrence.loops[number].kept[k], max(recurrence.kept) + 1
     leaf = recurrence.build.leaf(Kept(k), node.size)
-    return Moved(number, node, leaf, dict(enumerate(products, first)))
+    return Moved(node, leaf, dict(enumerate(products, first)))
 
 
-def _without(recurrence: Recurrence, moved: Moved) -> Recurrence:
+def _without(recurrence: Recurrence, number: int, moved: Moved) -> Recurrence:
     """Return the recurrence whose loop keeps products instead of a matrix."""
     build, loops = recurrence.build, list(recurrence.loops)
-    loop = loops[moved.loop]
+    loop = loops[number]
     own = substitute(build, list(moved.products.values()), {moved.leaf: moved.kept})
     kept = {k: n for k, n in loop.kept.items() if Kept(k) != moved.leaf.leaf} | dict(
         zip(moved.products, own, strict=True)
     )
-    loops[moved.loop] = replace(loop, kept=kept)
+    loops[number] = replace(loop, kept=kept)
     known = {node: build.leaf(Kept(k), node.size) for k, node in moved.products.items()}
-    for i in range(moved.loop + 1, len(loops)):
+    for i in range(number + 1, len(loops)):
         later = loops[i]
         step = substitute(build, later.step, known)
         values = substitute(build, list(later.kept.values()), known)

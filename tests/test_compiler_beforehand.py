@@ -1,0 +1,88 @@
+"""What a loop computes from its rows alone is computed for all steps at once, before the loop."""
+
+import builtins
+
+import mygrad as mg
+import numpy as np
+import pytest
+from mygrad.nnet.activations import sigmoid, softmax
+
+from myrnn import Stacked
+from myrnn.compiler import compile
+from myrnn.compiler.graph import leaves_of
+from myrnn.compiler.leaves import LoopState
+from recurrences.oracle import disagreement
+
+C, E, D, K = 4, 5, 6, 3
+SHAPES = {"e": (C, E), "a": (E, D), "b": (E, D), "h": (D, D), "y": (D, K), "s": (E, 1)}
+# The step, given e, the product of the row with `w.e`, and the state h (D,); and the sizes of what is computed before.
+STEPS = {
+    "a product": ("mg.tanh(e @ w.a + h @ w.h)", [D]),
+    "a gate": ("sigmoid(e @ w.a) * h + e @ w.b", [D, D]),
+    "a norm": ("0.5 * h + (e @ w.a) / mg.sqrt(mg.sum((e @ w.a) ** 2) + 0.1)", [D]),
+    "a softmax of the row": ("0.5 * h + softmax(x_t[:, None] + x_t[None])[0, 0] * (e @ w.a)", [D]),
+    "repeated only in the loop": ("mg.tanh(0.5 * h + x_t[0]) * sigmoid(e @ w.s)", [1]),
+    "an outer product in the loop": (
+        "0.5 * h + mg.matmul(h, (e @ w.a)[:, None] * (e @ w.b)[None] / 9)",
+        [D, D],
+    ),
+    "of what is computed": ("0.5 * h + sigmoid(mg.tanh(e @ w.a) @ w.h)", [D]),
+    "a row that is kept": ("0.5 * h + x_t[0]", []),
+    "a product with the row itself": ("mg.tanh(x_t @ w.e[:, :1] + h)", []),
+    "of the state": ("mg.tanh(h @ w.h + x_t[0]) + 0.1 * mg.sum(h * h)", []),
+}
+
+
+class Model:
+    """A model of one state, whose step is given as text."""
+
+    def __init__(self, step, per_step):
+        rng = np.random.default_rng(0)
+        self.step, self.per_step = builtins.compile(step, "<test>", "eval"), per_step
+        self.weights = {name: mg.tensor(rng.normal(size=s).astype(np.float32) / 2) for name, s in SHAPES.items()}
+        self.parameters = tuple(self.weights.values())
+
+    def __call__(self, x):
+        w, h, rows = _Named(self.weights), np.zeros(D, dtype=np.float32), []
+        for x_t in x:
+            known = {"mg": mg, "sigmoid": sigmoid, "softmax": softmax, "w": w, "h": h, "x_t": x_t, "e": x_t @ w.e}
+            h = eval(self.step, known)
+            rows.append(h @ w.y)
+        return mg.stack(rows) if self.per_step else rows[-1][np.newaxis]
+
+
+class _Named:
+    def __init__(self, values):
+        vars(self).update(values)
+
+
+@pytest.mark.usefixtures("in_python")
+@pytest.mark.parametrize("per_step", [False, True])
+@pytest.mark.parametrize(("step", "sizes"), STEPS.values(), ids=STEPS)
+def test_what_reads_no_state_is_computed_before(step, sizes, per_step):
+    compiled = compile(Model(step, per_step), dim_input=C, check=False)
+    before = [loop for loop in compiled.derivative.recurrence.loops[: 1 if sizes else 0]]
+    assert [sorted(node.size for node in loop.kept.values()) for loop in before] == ([sorted(sizes)] if sizes else [])
+    assert not any(leaves_of(LoopState, loop.kept.values()) for loop in before)
+    assert disagreement(compiled, ([1], [6], [5, 11, 1, 2])) is None
+
+
+@pytest.mark.usefixtures("in_python")
+@pytest.mark.parametrize("bidirectional", [False, True])
+def test_layers_compute_before_their_loops_what_reads_no_state(bidirectional):
+    model = Stacked(C, 4, K, cell="deltaproduct", layers=2, bidirectional=bidirectional, per_step=True, rng=0)
+    compiled = compile(model, dim_input=C, check=False)
+    loops = compiled.derivative.recurrence.loops
+    assert not loops[0].step and loops[1].step
+    assert len(loops) > len(compiled.recurrence.loops)
+    assert disagreement(compiled, ([1], [6], [5, 11, 1, 2])) is None
+
+
+@pytest.mark.usefixtures("in_python")
+def test_the_gradients_of_states_are_observed_as_before():
+    model = Stacked(C, 4, K, cell="deltaproduct", per_step=True, rng=0)
+    compiled = compile(model, dim_input=C, check=False)
+    x, labels = np.random.default_rng(0).normal(size=(5, C)).astype(np.float32), [0, 1, 2, 0, 1]
+    seen = compiled.observe(x, labels)
+    assert np.isfinite(np.concatenate([g.ravel() for g in seen.state_gradients])).all()
+    assert all(np.any(gradients) for gradients in seen.state_gradients)
