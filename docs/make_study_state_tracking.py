@@ -20,6 +20,8 @@ from myrnn.flat import offsets_of, places_from
 from myrnn.results import pair_counts
 from myrnn.sweeps import load_sweep
 from myrnn.sweeps.summary import base_rates_of
+from myrnn.tasks.groups import group_of
+from myrnn.tasks.languages import Dfa
 
 PAGE = DOCS / "explanation" / "study-state-tracking.md"
 # The settings that make a task, and its name on the page.
@@ -51,8 +53,8 @@ NETWORKS = tuple(name for names in FAMILIES.values() for name in names)
 SHORTCUT_SEQUENCES = 20_000
 # The most of the last symbols that a table predicts from.
 MOST_SYMBOLS = 8
-# The groups whose automata are extracted, and the most states of one.
-GROUPS, MOST_STATES = ("Z2", "Z5", "S3", "A5"), 200
+# The names of the tasks on groups, whose automata are extracted.
+GROUPS = tuple(name for (task, *_), name in TASKS.items() if task == "group-words")
 
 
 @dataclass(frozen=True)
@@ -180,35 +182,41 @@ def figure(cells, networks, tasks):
 
 
 def automata(cells, results, tasks):
-    """Return the table of the number of states of the automaton of one network of each kind, for each group."""
+    """Return the table of the automata of one network of each kind, for each group that a run of it holds."""
     rows = []
     for network in NETWORKS:
-        row = [network]
-        for title in (title for title, task in tasks.items() if getattr(task.settings, "group", None) in GROUPS):
-            cell = cells.get((title, network))
-            row.append("" if cell is None or not cell.holds.any() else states(cell, results, tasks[title].make()))
-        if any(row[1:]):
-            rows.append(row)
-    heads = [f"{name} ({count(tasks[name].make())} elements)" for name in TASKS.values() if name in tasks]
-    return markdown(["network", *heads[: len(GROUPS)]], rows)
+        found = [cells.get((title, network)) for title in GROUPS]
+        if any(cell is not None and cell.holds.any() for cell in found):
+            each = zip(GROUPS, found, strict=True)
+            known = (
+                "" if cell is None or not cell.holds.any() else states(cell, results, tasks[t].make())
+                for t, cell in each
+            )
+            rows.append([network, *known])
+    heads = [f"{title}: {tasks[title].make().dim_output} elements" for title in GROUPS]
+    return markdown(["network", *heads], rows)
 
 
-def count(task):
-    """Return the number of classes of a task: for a group the number of its elements."""
-    return len(getattr(task, "class_names", ()))
+def automaton_of(task):
+    """Return the automaton of the words whose product is element 1 of a group; its symbols are letters."""
+    group = group_of(task.group)
+    moves = group.table[:, [group.names.index(name) for name in task.symbol_names]]
+    return Dfa(ascii_letters[: task.dim_input], moves, np.arange(len(moves)) == 1).minimal()
 
 
 def states(cell, results, task):
-    """Train the first network that holds again; return the number of states of its automaton as text."""
+    """Train the first network that holds again; return the number of states of the group's automaton if it has it."""
     point = results.point(cell.runs[int(np.flatnonzero(cell.holds)[0])])
     with tempfile.TemporaryDirectory() as folder:
         model = myrnn.run(point.experiment, f"{folder}/run", progress=False).model
-    # A word is accepted if its product is element 1.
-    symbols = ascii_letters[: task.dim_input]
-    found = extract_automaton(model, symbols, accept=1, max_length=50, seconds=60, max_states=MOST_STATES)
-    right = found.agreement(task, accept=1).share
-    print(point.label, found.summary(), right, flush=True)
-    return f"{len(found)}" if found.complete and right == 1 else f"more than {len(found):,}"
+    wanted, longest = automaton_of(task), int(cell.lengths[-1])
+    limits = {"max_length": longest, "max_states": 2 * len(wanted), "seconds": 300}
+    found = extract_automaton(model, wanted.symbols, accept=1, **limits)
+    print(f"{point.label}: {found.summary()}", flush=True)
+    equal = next((one for one in found.hypotheses if one.dfa.difference(wanted) is None), None)
+    if equal is None:
+        return f"not found: {len(found)}"
+    return f"{len(wanted)}" + (f" ({len(equal.counterexample)})" if equal.counterexample else "")
 
 
 def write(folder, with_automata):

@@ -10,7 +10,7 @@ import pytest
 from numpy.testing import assert_array_equal
 
 from myrnn.models.model import num_parameters
-from myrnn.models.network import MODELS
+from myrnn.models.stacked import CELLS
 from myrnn.sweeps import read_study
 from myrnn.tasks import GroupWords, ModularArithmetic
 
@@ -45,7 +45,7 @@ def test_every_network_learns_every_task_from_ten_seeds(study, script):
         seeds.setdefault(kind_of(point, script), []).append(point.settings["training.seed"])
     assert set(seeds) == {(task, network) for task in script.TASKS.values() for network in script.NETWORKS}
     assert all(sorted(found) == list(range(10)) for found in seeds.values())
-    assert {point.settings["model.name"] for point in study.points} == set(MODELS)
+    assert {point.settings["model.name"] for point in study.points} == set(CELLS)
 
 
 def test_the_networks_of_a_task_are_trained_alike_with_as_many_parameters(study, script):
@@ -115,6 +115,13 @@ def test_accuracies_are_means_with_the_lowest_and_the_highest_run(script, cells)
     }
 
 
+@pytest.mark.parametrize("task", [GroupWords("Z2"), GroupWords("S3"), GroupWords("A5", symbols="generators")])
+def test_the_automaton_of_a_group_has_a_state_for_each_element(task, script):
+    dfa, drawn = script.automaton_of(task), task.sample(200, np.random.default_rng(0))
+    assert len(dfa) == task.dim_output
+    assert_array_equal(dfa.contains(drawn.values, drawn.offsets), drawn.targets[drawn.offsets[1:] - 1] == 1)
+
+
 # An expression of nine steps with brackets has two that close.
 @pytest.mark.parametrize(("task", "answers"), [(GroupWords("S3"), 9), (ModularArithmetic(3, brackets=True), 2)])
 def test_shortcuts_see_every_beginning_that_has_an_answer(task, answers, script, monkeypatch):
@@ -122,3 +129,11 @@ def test_shortcuts_see_every_beginning_that_has_an_answer(task, answers, script,
     found = script.beginnings(task, 9)
     assert len(found) == 20 * answers and found.lengths.max() == 9
     assert_array_equal(found.targets, task.truth(found)[found.offsets[1:] - 1])
+
+
+def test_the_page_has_the_results_of_every_network(script):
+    page = script.PAGE.read_text(encoding="utf-8")
+    for name in ("learned", "trained", "beyond"):
+        rows = rows_of(page.partition(f"<!-- {name} -->\n")[2].partition("\n<!-- end -->")[0])
+        assert rows["network"] == list(script.TASKS.values())
+        assert set(script.NETWORKS) <= set(rows)

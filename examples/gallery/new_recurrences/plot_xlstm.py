@@ -17,7 +17,7 @@ LETTERS, DIGITS = "abcdefgh", "01234567"
 
 
 def pairs_and_questions(count, pairs, rng):
-    """Return sequences of pairs, one a step, and then questions for all letters in another order."""
+    """Return sequences of pairs, one at each step, and then questions for all letters in another order."""
     letter, digit = np.eye(len(LETTERS)), np.eye(len(DIGITS))
     x, y = [], []
     for _ in range(count):
