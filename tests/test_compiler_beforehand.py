@@ -11,7 +11,7 @@ from myrnn import Stacked
 from myrnn.compiler import compile
 from myrnn.compiler.graph import leaves_of
 from myrnn.compiler.leaves import LoopState
-from recurrences.oracle import disagreement
+from recurrences.oracle import by_mygrad, disagreement
 
 C, E, D, K = 4, 5, 6, 3
 SHAPES = {"e": (C, E), "a": (E, D), "b": (E, D), "h": (D, D), "y": (D, K), "s": (E, 1)}
@@ -76,6 +76,36 @@ def test_layers_compute_before_their_loops_what_reads_no_state(bidirectional):
     assert not loops[0].step and loops[1].step
     assert len(loops) > len(compiled.recurrence.loops)
     assert disagreement(compiled, ([1], [6], [5, 11, 1, 2])) is None
+
+
+class Starting:
+    """Begins with the first row; later steps add the length of theirs."""
+
+    def __init__(self):
+        self.w = mg.tensor(np.random.default_rng(0).normal(size=(C, D)).astype(np.float32))
+        self.y = mg.tensor(np.random.default_rng(1).normal(size=(D, K)).astype(np.float32))
+        self.parameters = (self.w, self.y)
+
+    def __call__(self, x):
+        h = np.zeros(D, dtype=np.float32)
+        for t, x_t in enumerate(x):
+            z = x_t @ self.w
+            h = z if t == 0 else 0.5 * h + mg.sqrt(mg.sum(z * z))
+        return (h @ self.y)[np.newaxis]
+
+
+@pytest.mark.usefixtures("in_python")
+def test_a_first_step_has_no_gradient_through_what_only_later_steps_need():
+    model = Starting()
+    compiled = compile(model, dim_input=C, check=False)
+    x = np.random.default_rng(0).normal(size=(5, C)).astype(np.float32)
+    # The root of zero has an infinite derivative.
+    x[0] = 0
+    loss, gradients = compiled.loss_and_gradients(x, 1)
+    expected, true = by_mygrad(model, x, 1)
+    assert loss == pytest.approx(expected, rel=1e-4)
+    for gradient, known in zip(gradients, true, strict=True):
+        np.testing.assert_allclose(gradient, known, rtol=1e-3, atol=1e-5)
 
 
 @pytest.mark.usefixtures("in_python")

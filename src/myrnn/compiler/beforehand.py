@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from myrnn.compiler.graph import Node, substitute, topological
 from myrnn.compiler.leaves import INPUT, WEIGHTS, Constant, Kept
-from myrnn.compiler.loops import Loop, Recurrence
+from myrnn.compiler.loops import Loop, Recurrence, reads_time_alone
 from myrnn.compiler.ops import OPERATIONS
 
 # Nodes without order, each once.
@@ -53,18 +53,30 @@ def _computed_from_rows(loop: Loop) -> list[Node]:
         elif node.inputs and all(i in fixed or i in from_rows for i in node.inputs):
             from_rows.add(node)
     needed: dict[Node, Nodes] = {}
+    chosen_by_time = _singular_by_time(order)
     for node in (n for n in order if n in from_rows):
         below: Nodes = {}
         for child in node.inputs:
             below |= needed.get(child, {})
         is_work = _is_work(node, fixed)
         is_least = is_work or (below and node.size <= sum(n.size for n in below))
-        needed[node] = {node: None} if is_least and node.operation != "outer" else below
+        stays = node.operation == "outer" or node in chosen_by_time
+        needed[node] = {node: None} if is_least and not stays else below
     read = [i for n in order if n not in from_rows and n not in fixed for i in n.inputs]
     chosen: Nodes = {}
     for node in (*read, *loop.step):
         chosen |= needed.get(node, {})
     return list(chosen)
+
+
+def _singular_by_time(order: list[Node]) -> set[Node]:
+    """Return what only some steps need, if its derivative may be infinite: the gradient is selected in their loop."""
+    singular = set[Node]()
+    for node in order:
+        if node.inputs and (OPERATIONS[node.operation].singular or not singular.isdisjoint(node.inputs)):
+            singular.add(node)
+    choices = [n for n in order if n.operation == "select" and reads_time_alone(n.inputs[0])]
+    return singular & set(topological([side for choice in choices for side in choice.inputs[1:]]))
 
 
 def _is_work(node: Node, fixed: set[Node]) -> bool:

@@ -35,13 +35,11 @@ from myrnn.compiler.leaves import (
     Gradient,
     Kept,
     Leaf,
-    Length,
     LoopState,
     Parameter,
     ParameterRows,
-    StepNumber,
 )
-from myrnn.compiler.loops import Recurrence
+from myrnn.compiler.loops import Recurrence, reads_time_alone
 from myrnn.compiler.loss import LossGraph, PenaltyGraph
 from myrnn.compiler.ops import OPERATIONS, add, equal, expand, indices_of, join, run_of, select, total
 from myrnn.compiler.split import split_product
@@ -292,12 +290,6 @@ def _chosen_by_time(targets: Sequence[Node]) -> dict[Node, list[tuple[Node, bool
             for node in set(topological([side])) - set(elsewhere):
                 found.setdefault(node, []).append((condition, is_first))
     return found
-
-
-def reads_time_alone(condition: Node) -> bool:
-    """Whether a choice depends on the number of the step or on the length, and on nothing else but constants."""
-    leaves = [n for n in topological([condition]) if n.is_leaf and not n.is_constant]
-    return bool(leaves) and all(isinstance(n.leaf, StepNumber | Length) for n in leaves)
 
 
 def _where_chosen(term: Node, condition: Node, which: bool) -> Node:

@@ -30,9 +30,11 @@ from myrnn.compiler.leaves import (
     Floats,
     Given,
     Kept,
+    Length,
     LoopState,
     Parameter,
     Row,
+    StepNumber,
     StepTable,
     TableRows,
 )
@@ -154,6 +156,12 @@ class Recurrence:
     def rebuilt(self, build: Builder) -> Recurrence:
         """Return the recurrence in another builder."""
         return self.placed(substitutions(build, self.nodes, {}))
+
+
+def reads_time_alone(condition: Node) -> bool:
+    """Whether a choice depends on the number of the step or on the length, and on nothing else but constants."""
+    leaves = [n for n in topological([condition]) if n.is_leaf and not n.is_constant]
+    return bool(leaves) and all(isinstance(n.leaf, StepNumber | Length) for n in leaves)
 
 
 # Interpretation -------------------------------------------------------------------------------------------------------

@@ -8,10 +8,9 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from myrnn.compiler.derive import reads_time_alone
 from myrnn.compiler.graph import Node, evaluate, inputs_first, inputs_with_gradient, topological
 from myrnn.compiler.leaves import Kept, Length, LoopState, Parameter, StepNumber
-from myrnn.compiler.loops import Recurrence
+from myrnn.compiler.loops import Recurrence, reads_time_alone
 
 # From this many steps on, what is trained repeats with this period, unless seven or more states are permuted.
 PERIOD = 60
