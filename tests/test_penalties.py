@@ -78,6 +78,17 @@ def test_threads_add_it_once(monkeypatch):
     assert_alike(two, trained(squares, "native", batch_size=8))
 
 
+def test_the_parts_of_a_batch_add_it_once():
+    # More sequences than a program gets at once.
+    def trained(engine):
+        model = RNN(10, 6, 2, rng=0, activation="tanh")
+        history = train(model, TASK, SGD(model.parameters, learning_rate=0.05), 2, 70, engine=engine, penalty=squares,
+                        seed=1, report_every=1, progress=False)  # fmt: skip
+        return history.loss, [p.data for p in model.parameters]
+
+    assert_alike(trained("native"), trained("mygrad"))
+
+
 @pytest.mark.long
 def test_rows_of_an_embedding_without_symbols_in_the_batch_are_penalized():
     symbols = 5000

@@ -12,28 +12,34 @@ from dataclasses import replace
 
 from myrnn.compiler.graph import Node, substitute, topological
 from myrnn.compiler.leaves import INPUT, WEIGHTS, Constant, Kept
-from myrnn.compiler.loops import Loop, Recurrence, reads_time_alone
+from myrnn.compiler.loops import Loop, Recurrence, chosen_by_time
 from myrnn.compiler.ops import OPERATIONS
 
-# Nodes without order, each once.
+# A set of nodes in the order in which they were added.
 Nodes = dict[Node, None]
 
 
-def move_beforehand(recurrence: Recurrence) -> tuple[Recurrence, dict[Node, Node]]:
-    """Return the recurrence with such loops, and what they keep, each with the leaf that stands for it."""
-    loops, known, number = list[Loop](), dict[Node, Node](), max(recurrence.kept, default=-1) + 1
+def move_beforehand(recurrence: Recurrence) -> Recurrence:
+    """Return the recurrence with such loops."""
+    build, next_number = recurrence.build, max(recurrence.kept, default=-1) + 1
+    loops, known = list[Loop](), dict[Node, Node]()
     for loop in recurrence.loops:
-        # A value that the loop itself keeps has a number, and is no less needed there.
-        found = [n for n in _computed_from_rows(loop) if n not in known and n not in loop.kept.values()]
-        known |= {n: recurrence.build.leaf(Kept(number + i), n.size) for i, n in enumerate(found)}
+        found = [node for node in _computed_from_rows(loop) if node not in known]
+        # What the loop keeps has a number.
+        numbers = {node: k for k, node in loop.kept.items()}
+        new = [node for node in found if node not in numbers]
+        numbers |= dict(zip(new, range(next_number, next_number + len(new)), strict=True))
+        next_number += len(new)
         if found:
-            loops.append(Loop((), (), dict(enumerate(found, number))))
-            number += len(found)
-        loops.append(_replaced(loop, known))
-    return replace(recurrence, loops=tuple(loops)), known
+            kept = dict(zip((numbers[node] for node in found), substitute(build, found, known), strict=True))
+            loops.append(Loop((), (), kept))
+            known |= {node: build.leaf(Kept(numbers[node]), node.size) for node in found}
+            loop = replace(loop, kept={k: node for k, node in loop.kept.items() if k not in kept})
+        loops.append(_with_known(loop, known))
+    return replace(recurrence, loops=tuple(loops))
 
 
-def _replaced(loop: Loop, known: Mapping[Node, Node]) -> Loop:
+def _with_known(loop: Loop, known: Mapping[Node, Node]) -> Loop:
     if not loop.step:
         return loop
     build = loop.step[0].build
@@ -42,7 +48,7 @@ def _replaced(loop: Loop, known: Mapping[Node, Node]) -> Loop:
 
 
 def _computed_from_rows(loop: Loop) -> list[Node]:
-    """Return the nodes to compute beforehand: as few numbers as all else can be computed from without much work."""
+    """Return the nodes to compute beforehand: few numbers, from which the rest follows without much work."""
     order = topological([*loop.step, *loop.kept.values()]) if loop.step else []
     from_rows, fixed = set[Node](), set[Node]()
     for node in order:
@@ -53,30 +59,21 @@ def _computed_from_rows(loop: Loop) -> list[Node]:
         elif node.inputs and all(i in fixed or i in from_rows for i in node.inputs):
             from_rows.add(node)
     needed: dict[Node, Nodes] = {}
-    chosen_by_time = _singular_by_time(order)
+    # What only some steps need has a gradient that is selected in their loop.
+    selected = chosen_by_time([*loop.step, *loop.kept.values()])
     for node in (n for n in order if n in from_rows):
         below: Nodes = {}
         for child in node.inputs:
             below |= needed.get(child, {})
         is_work = _is_work(node, fixed)
         is_least = is_work or (below and node.size <= sum(n.size for n in below))
-        stays = node.operation == "outer" or node in chosen_by_time
+        stays = node.operation == "outer" or node in selected
         needed[node] = {node: None} if is_least and not stays else below
     read = [i for n in order if n not in from_rows and n not in fixed for i in n.inputs]
     chosen: Nodes = {}
     for node in (*read, *loop.step):
         chosen |= needed.get(node, {})
     return list(chosen)
-
-
-def _singular_by_time(order: list[Node]) -> set[Node]:
-    """Return what only some steps need, if its derivative may be infinite: the gradient is selected in their loop."""
-    singular = set[Node]()
-    for node in order:
-        if node.inputs and (OPERATIONS[node.operation].singular or not singular.isdisjoint(node.inputs)):
-            singular.add(node)
-    choices = [n for n in order if n.operation == "select" and reads_time_alone(n.inputs[0])]
-    return singular & set(topological([side for choice in choices for side in choice.inputs[1:]]))
 
 
 def _is_work(node: Node, fixed: set[Node]) -> bool:

@@ -39,7 +39,7 @@ from myrnn.compiler.leaves import (
     Parameter,
     ParameterRows,
 )
-from myrnn.compiler.loops import Recurrence, reads_time_alone
+from myrnn.compiler.loops import Recurrence, chosen_by_time
 from myrnn.compiler.loss import LossGraph, PenaltyGraph
 from myrnn.compiler.ops import OPERATIONS, add, equal, expand, indices_of, join, run_of, select, total
 from myrnn.compiler.split import split_product
@@ -65,9 +65,8 @@ class Hoisted:
 def hoist(recurrence: Recurrence) -> Hoisted:
     """Rebuild the recurrence with joined products split and constant parts replaced by leaves."""
     split, moved = move_products(_rewritten(recurrence, Builder(simplify=True)))
-    split, known = move_beforehand(split)
+    split = move_beforehand(split)
     build = split.build
-    moved = tuple(one.with_known(known) for one in moved)
     targets = [*split.step, *split.kept.values(), split.readout]
     order = topological(targets)
     fixed: set[Node] = set()
@@ -223,11 +222,11 @@ def without_gradients(derivative: Derivative) -> Derivative:
 
 def _of_moved(moved: Moved, recurrence: Recurrence) -> Iterator[tuple[int, Node]]:
     """Yield the number of the state that the values are computed from, if it is one, and its gradient by them."""
-    build = recurrence.build
-    gradients = [build.leaf(Gradient(Kept(k)), node.size) for k, node in moved.products.items()]
-    terms, _ = pull_back(build, list(moved.products.values()), gradients)
-    if moved.kept in recurrence.step:
-        yield recurrence.step.index(moved.kept), _summed(build, terms.get(moved.leaf, []), moved.leaf.size)
+    if moved.state is not None:
+        build = recurrence.build
+        gradients = [build.leaf(Gradient(Kept(k)), node.size) for k, node in moved.products.items()]
+        terms, _ = pull_back(build, list(moved.products.values()), gradients)
+        yield moved.state, _summed(build, terms.get(moved.leaf, []), moved.leaf.size)
 
 
 def _pullback(targets: Sequence[Node], gradients: Sequence[Node], recurrence: Recurrence) -> Pullback:
@@ -253,7 +252,7 @@ def pull_back(
 ) -> tuple[dict[Node, list[Node]], dict[Node, Node]]:
     """Return the terms of the gradient of each leaf, and the gradient of each node, from those of the targets."""
     terms: dict[Node, list[Node]] = {}
-    chosen = _chosen_by_time(targets)
+    chosen = chosen_by_time(targets)
     for target, gradient in zip(targets, gradients, strict=True):
         terms.setdefault(target, []).append(gradient)
     gradients_of: dict[Node, Node] = {}
@@ -274,22 +273,6 @@ def pull_back(
                 term = _where_chosen(term, condition, which)
             terms.setdefault(child, []).append(expand(term, size=child.size))
     return terms, gradients_of
-
-
-def _chosen_by_time(targets: Sequence[Node]) -> dict[Node, list[tuple[Node, bool]]]:
-    """Return nodes that only one side of a choice by time or length needs, with the choice and the side."""
-    # If that side is not chosen, its gradient is zero, and zero times infinity would be NaN.
-    found: dict[Node, list[tuple[Node, bool]]] = {}
-    order = topological(targets)
-    for select_ in (n for n in order if n.operation == "select" and reads_time_alone(n.inputs[0])):
-        condition, *sides = select_.inputs
-        for side, other, is_first in ((sides[0], sides[1], True), (sides[1], sides[0], False)):
-            if not any(n.inputs and OPERATIONS[n.operation].singular for n in topological([side])):
-                continue
-            elsewhere = topological([*(n for n in targets if n is not select_), condition, other], stop=[select_])
-            for node in set(topological([side])) - set(elsewhere):
-                found.setdefault(node, []).append((condition, is_first))
-    return found
 
 
 def _where_chosen(term: Node, condition: Node, which: bool) -> Node:

@@ -19,18 +19,13 @@ from myrnn.compiler.ops import is_slice
 class Moved:
     """Values that a loop keeps instead of a larger one."""
 
-    kept: Node  # the larger value in the loop
-    leaf: Node  # the same for later loops
+    state: int | None  # the number of the state that the larger value is, if it is one
+    leaf: Node  # the larger value for later loops
     products: dict[int, Node]  # the number of a kept value -> how later loops computed it from the leaf
 
     def placed(self, place: Mapping[Node, Node]) -> Moved:
         """Return it with each node replaced."""
-        return replace(self, kept=place[self.kept], products={k: place[node] for k, node in self.products.items()})
-
-    def with_known(self, known: Mapping[Node, Node]) -> Moved:
-        """Return it with nodes that are known replaced where they are read."""
-        kept, *products = substitute(self.kept.build, [self.kept, *self.products.values()], known)
-        return replace(self, kept=kept, products=dict(zip(self.products, products, strict=True)))
+        return replace(self, products={k: place[node] for k, node in self.products.items()})
 
 
 def move_products(recurrence: Recurrence) -> tuple[Recurrence, tuple[Moved, ...]]:
@@ -40,9 +35,8 @@ def move_products(recurrence: Recurrence) -> tuple[Recurrence, tuple[Moved, ...]
         for k in loop.kept:
             products = _products_of(recurrence, number, k)
             if products:
-                moved = _moved(recurrence, number, k, products)
-                recurrence = _without(recurrence, number, moved)
-                found.append(moved)
+                found.append(_moved(recurrence, number, k, products))
+                recurrence = _without(recurrence, number, loop.kept[k], found[-1])
     return recurrence, tuple(found)
 
 
@@ -72,16 +66,17 @@ def _products_of(recurrence: Recurrence, number: int, k: int) -> list[Node]:
 
 
 def _moved(recurrence: Recurrence, number: int, k: int, products: list[Node]) -> Moved:
-    node, first = recurrence.loops[number].kept[k], max(recurrence.kept) + 1
-    leaf = recurrence.build.leaf(Kept(k), node.size)
-    return Moved(node, leaf, dict(enumerate(products, first)))
+    loop, first = recurrence.loops[number], max(recurrence.kept) + 1
+    node = loop.kept[k]
+    state = recurrence.first_states[number] + loop.step.index(node) if node in loop.step else None
+    return Moved(state, recurrence.build.leaf(Kept(k), node.size), dict(enumerate(products, first)))
 
 
-def _without(recurrence: Recurrence, number: int, moved: Moved) -> Recurrence:
+def _without(recurrence: Recurrence, number: int, matrix: Node, moved: Moved) -> Recurrence:
     """Return the recurrence whose loop keeps products instead of a matrix."""
     build, loops = recurrence.build, list(recurrence.loops)
     loop = loops[number]
-    own = substitute(build, list(moved.products.values()), {moved.leaf: moved.kept})
+    own = substitute(build, list(moved.products.values()), {moved.leaf: matrix})
     kept = {k: n for k, n in loop.kept.items() if Kept(k) != moved.leaf.leaf} | dict(
         zip(moved.products, own, strict=True)
     )

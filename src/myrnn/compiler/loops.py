@@ -38,6 +38,7 @@ from myrnn.compiler.leaves import (
     StepTable,
     TableRows,
 )
+from myrnn.compiler.ops import OPERATIONS
 from myrnn.compiler.record import Origin
 from myrnn.compiler.trace import joined
 
@@ -162,6 +163,22 @@ def reads_time_alone(condition: Node) -> bool:
     """Whether a choice depends on the number of the step or on the length, and on nothing else but constants."""
     leaves = [n for n in topological([condition]) if n.is_leaf and not n.is_constant]
     return bool(leaves) and all(isinstance(n.leaf, StepNumber | Length) for n in leaves)
+
+
+def chosen_by_time(targets: Sequence[Node]) -> dict[Node, list[tuple[Node, bool]]]:
+    """Return nodes that only one side of a choice by time or length needs, with the choice and the side."""
+    # If that side is not chosen, its gradient is zero, and zero times infinity would be NaN.
+    found: dict[Node, list[tuple[Node, bool]]] = {}
+    order = topological(targets)
+    for select_ in (n for n in order if n.operation == "select" and reads_time_alone(n.inputs[0])):
+        condition, *sides = select_.inputs
+        for side, other, is_first in ((sides[0], sides[1], True), (sides[1], sides[0], False)):
+            if not any(n.inputs and OPERATIONS[n.operation].singular for n in topological([side])):
+                continue
+            elsewhere = topological([*(n for n in targets if n is not select_), condition, other], stop=[select_])
+            for node in set(topological([side])) - set(elsewhere):
+                found.setdefault(node, []).append((condition, is_first))
+    return found
 
 
 # Interpretation -------------------------------------------------------------------------------------------------------

@@ -57,11 +57,19 @@ class Workspace:
         program.memory.fill_constants(self.numbers, self.sizes, rows)
         start, lined = np.zeros(steps + 3, dtype=np.int64), np.zeros(max(steps, 1), dtype=np.int32)
         # The form that the functions of `runtime.training` take.
-        dense, tables = program.parameters.dense_size, program.memory.tables()
-        self.arguments = training.Work(self.numbers, self.sizes, tables, start, lined, dense, program.together)
         self._begins = program.memory.begins(self.sizes)
         self.logits = self._begins[program.logits]
         self._penalty_times = None if program.penalty_times is None else self._begins[program.penalty_times]
+        self.arguments = training.Work(
+            self.numbers,
+            self.sizes,
+            program.memory.tables(),
+            start,
+            lined,
+            program.parameters.dense_size,
+            program.together,
+            -1 if self._penalty_times is None else self._penalty_times,
+        )
         self.penalize(1)
 
     def penalize(self, times: int) -> None:

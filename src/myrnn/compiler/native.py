@@ -85,7 +85,7 @@ class Native:
         return block
 
     def _workspace_for(self, lengths: NDArray[np.int64], longest: int, shard: int = 0) -> Workspace:
-        """Return memory for batches, rows of lengths of which the longest are first."""
+        """Return memory for batches, given the lengths of their sequences, the longest first."""
         if not self.batched:
             return self.workspace(int(lengths.max(initial=1)), 1, shard, longest)
         first = lengths[:, : self.program.together]
@@ -100,9 +100,11 @@ class Native:
             sequences = max(sequences, known.sequences if known else 0)
             needed = steps * self.bytes_per_step
             if needed > (there := machine_memory()):
+                # Larger batches run in parts.
+                smaller = ", or make batches smaller" if 1 < sequences < self.program.together else ""
                 raise InvalidArgument(
                     f"{steps:,} steps that are computed at once take about {needed / 1e9:.1f} GB, but there are "
-                    f"{there / 1e9:.1f} GB: cut long sequences into shorter ones, or make batches smaller"
+                    f"{there / 1e9:.1f} GB: cut long sequences into shorter ones{smaller}"
                 )
             known = self._workspaces[shard] = Workspace(self.program, steps, sequences, rows)
         if self.program.memory.by_step and longest > known.known_steps + UNSEEN:

@@ -465,7 +465,7 @@ log_softmax = Operation(
 # Products -------------------------------------------------------------------------------------------------------------
 
 
-class Product(NamedTuple):
+class ProductSizes(NamedTuple):
     """The sizes of a product, the attributes of ``matmul``: of `matrices` times (m, k) by (k, n)."""
 
     matrices: int
@@ -475,12 +475,12 @@ class Product(NamedTuple):
     transposed: bool  # the right matrices are stored as (n, k)
 
 
-def sizes_of(node: Node) -> Product:
+def sizes_of(node: Node) -> ProductSizes:
     """Return the sizes of a ``matmul`` or an ``outer``."""
     if node.operation == "matmul":
-        return Product(*node.attributes)
+        return ProductSizes(*node.attributes)
     (matrices,), (left, right) = node.attributes, node.inputs
-    return Product(matrices, left.size // matrices, 1, right.size // matrices, False)
+    return ProductSizes(matrices, left.size // matrices, 1, right.size // matrices, False)
 
 
 def transposed_indices(rows: int, columns: int, matrices: int = 1) -> NDArray[np.int32]:
@@ -521,7 +521,7 @@ _MATMUL = Operation(
     _multiplied,
     _matmul_rule,
     text="@",
-    attributes=Product._fields,
+    attributes=ProductSizes._fields,
     size=lambda sizes, matrices, m, k, n, transposed: matrices * m * n,
 )
 _OUTER = Operation(

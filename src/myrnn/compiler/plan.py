@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from math import prod
@@ -28,11 +27,11 @@ from myrnn.compiler.runtime import LANES
 LOOKUP_ROWS = 4096
 # The gradients of states of this many numbers, which are mostly matrices, do not stay in the cache for all steps.
 MATRIX = 256
-# How many sequences of a batch run together. If they share the reading of weights in each step, the more the better, as
-# long as their rows stay in the cache. Otherwise it is best if the states of all steps stay there.
-TOGETHER, ALONE = 32, 2
-# With more numbers in the parameters, their gradients and layouts for so few sequences would cost more than that saves.
-MOST_ALONE = 2**17
+# How many sequences of a batch run together. If each step reads weights for all of them, the more the better, as long
+# as their rows stay in the cache. Otherwise it is best if the states of all steps stay there.
+SHARING_WEIGHTS, SHARING_NOTHING = 32, 2
+# With more parameters, their gradients and layouts for so few sequences would cost more than that saves.
+FEW_PARAMETERS = 2**17
 
 
 def padded(size: int) -> int:
@@ -205,14 +204,11 @@ class Plan:
         """How many sequences of a batch a program gets at once."""
         if not self.kind.batched:
             return 1
-        if self.penalty is not None:
-            # It is added once for each run.
-            return sys.maxsize
         r = self.derivative.recurrence
         steps = topological(n for loop in r.loops if loop.step for n in (*loop.step, *loop.kept.values()))
         read = (n for n in steps if n.operation == "matmul" and n.inputs[1] in self.weights)
-        shares = any(n not in self.projected for n in read) or self.parameters.dense_size > MOST_ALONE
-        return TOGETHER if shares else ALONE
+        shares = any(n not in self.projected for n in read) or self.parameters.dense_size > FEW_PARAMETERS
+        return SHARING_WEIGHTS if shares else SHARING_NOTHING
 
     def __str__(self) -> str:
         """Return the decisions about weights and kept values as text."""

@@ -9,7 +9,7 @@ import numpy as np
 from myrnn.compiler import ops
 from myrnn.compiler.graph import Node, leaves_of
 from myrnn.compiler.leaves import WEIGHTS, Constant, Leaf
-from myrnn.compiler.ops import Product, run_of, sizes_of
+from myrnn.compiler.ops import ProductSizes, run_of, sizes_of
 
 
 def split_product(node: Node, inputs: Sequence[Node]) -> Node | None:
@@ -41,7 +41,7 @@ def _is_weight(node: Node) -> bool:
     return all(isinstance(leaf, WEIGHTS | Constant) for leaf in leaves)
 
 
-def _of_each_head(sizes: Product, vectors: Node, weights: Node) -> Node:
+def _of_each_head(sizes: ProductSizes, vectors: Node, weights: Node) -> Node:
     matrices, _, k, n, transposed = sizes
 
     def product(head: int) -> Node:

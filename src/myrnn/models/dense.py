@@ -149,7 +149,8 @@ class Maker:
                 turned, sizes = np.linalg.qr(self.normal(size=weight.shape))
                 weight.data[...] = turned * np.sign(np.diagonal(sizes, axis1=-2, axis2=-1))[..., np.newaxis, :]
             elif self._recurrent_init != "glorot":
-                weight.data[...] = np.eye(*weight.shape) * (1 if self._recurrent_init == "identity" else -1)
+                same = np.eye(*weight.shape[-2:])
+                weight.data[...] = same if self._recurrent_init == "identity" else -same
 
 
 def parameter(values: ArrayLike) -> Tensor:

@@ -47,8 +47,8 @@ State = tuple[Any, ...]
 class Layer:
     """One recurrent layer: its initial state, and its step.
 
-    Some cells compute h from the rest of the state and from the row. Before the first step they do so with a row of
-    zeros: an empty sequence is then no other computation.
+    Some cells compute h from the rest of the state and from the row. Before the first step they do so with zeros
+    instead of what they compute from a row: an empty sequence is then no other computation.
     """
 
     def __init__(self, dim_recurrent: int) -> None:

@@ -1,7 +1,7 @@
 """Products, sums and softmax of vectors and matrices without padding, such as states, for emitted code.
 
 A (rows, columns) matrix lies row by row in a flat array. As in `products`, offsets count numbers, nothing is checked,
-and no output may overlap an input.
+and no output may overlap an input, unless a function says so.
 """
 
 from __future__ import annotations

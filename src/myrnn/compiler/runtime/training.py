@@ -50,6 +50,7 @@ class Work(NamedTuple):
     lined: Tokens  # of a batch: the tokens of all steps
     dense: int  # how many numbers of the gradients are not those of lookups
     together: int  # how many sequences of a batch a program gets at once
+    penalty_times: int  # the offset of how many times the penalty counts; -1 if there is none
 
 
 @by_address
@@ -89,11 +90,18 @@ def backpropagate(
     member has a key for its random numbers; without keys nothing is drawn.
     """
     fill(g, 0, work.dense, 0.0)
-    loss, score = 0.0, 0.0
+    loss, score, times = 0.0, 0.0, np.float32(0)
+    if work.penalty_times >= 0:
+        times = work.numbers[work.penalty_times]
     for first in range(0, len(members), work.together):
         some, own = members[first : first + work.together], keys[first : first + work.together]
         more, better = run(program, batched, samples, some, own, share, True, p, g, work)
         loss, score = loss + more, score + better
+        if work.penalty_times >= 0:
+            # The other parts do not add it again.
+            work.numbers[work.penalty_times] = 0
+    if work.penalty_times >= 0:
+        work.numbers[work.penalty_times] = times
     return loss, score
 
 
