@@ -263,6 +263,10 @@ def test_pieces_start_anywhere_in_the_text():
             "ModularArithmetic has no sequence of lengths 2 to 4: lengths are 1, 5, 9 and so on",
         ),
         (lambda: NextCharacter(1, 5000), "length_max must be at most 854, not 5000"),
+        (lambda: Induction(length_min=1, length_max=1), "length_max must be at least 2, not 1"),
+        (lambda: Induction(32769), "alphabet_size must be at most 32768, not 32769"),
+        (lambda: CopyAfterPause(alphabet_size=32769), "alphabet_size must be at most 32768, not 32769"),
+        (lambda: GroupWords("Z999999999999"), "group must have 2 to 1,000 elements, which Z999999999999 does not"),
         (
             lambda: RunningParity().sample_lengths([0], 0),
             "RunningParity has no sequence of length 0: lengths are 1 or more",

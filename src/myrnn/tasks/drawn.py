@@ -15,6 +15,7 @@ from myrnn import _checks
 from myrnn.errors import InvalidArgument
 from myrnn.sequences import LARGEST_INT32, Sequences
 from myrnn.settings import check_fields
+from myrnn.targets import LARGEST_LABEL
 
 # The value of `truth` at a step without an answer.
 NO_ANSWER = -1
@@ -30,6 +31,10 @@ def bounded(title: str, description: str, examples: str, least: int = 1, most: i
 
 
 AlphabetSize = Annotated[int, bounded("Digits", "How many different symbols there are.", "2 3 5 10", 2, 100_000)]
+# Of symbols that are also the classes.
+ClassCount = Annotated[
+    int, bounded("Digits", "How many different symbols there are.", "2 3 5 10", 2, LARGEST_LABEL + 1)
+]
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from myrnn.tasks.steps import LengthMax, LengthMin, OfAnyLength
 
 # The most elements of a group.
 MOST_ELEMENTS = 1000
-_FACTOR = re.compile(r"([ZSA])([1-9][0-9]{0,8})")
+_FACTOR = re.compile(r"([ZSA])([1-9][0-9]{0,99})")
 
 
 @dataclass(frozen=True)

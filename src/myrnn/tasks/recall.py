@@ -14,8 +14,8 @@ from myrnn.errors import InvalidArgument
 from myrnn.flat import offsets_of, places_from, ramp
 from myrnn.registry import register
 from myrnn.sequences import Sequences
-from myrnn.tasks.drawn import NO_ANSWER, AlphabetSize, NamedTask, answered, bounded, tokens_of
-from myrnn.tasks.steps import LengthMax, LengthMin, OfAnyLength
+from myrnn.tasks.drawn import NO_ANSWER, ClassCount, NamedTask, answered, bounded, tokens_of
+from myrnn.tasks.steps import MOST_STEPS, LengthMin, OfAnyLength
 
 
 def recalled(sequences: Sequences, stored: NDArray[np.int64], asked: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -165,9 +165,12 @@ class Induction(OfAnyLength):
     [-1, -1, -1, 1, 2]
     """
 
-    alphabet_size: AlphabetSize = 10
+    alphabet_size: ClassCount = 10
     length_min: LengthMin = 2
-    length_max: LengthMax = 20
+    # A single symbol has no answer.
+    length_max: Annotated[
+        int, bounded("Longest", "The longest sequence.", "2 5 10 20 30 40", least=2, most=MOST_STEPS)
+    ] = 20
 
     name: ClassVar[str] = "induction"
 

@@ -17,7 +17,7 @@ from myrnn.sequences import Sequences
 from myrnn.tasks.drawn import (
     LONGEST,
     NO_ANSWER,
-    AlphabetSize,
+    ClassCount,
     NamedTask,
     answered,
     bounded,
@@ -138,7 +138,7 @@ class CopyAfterPause(NamedTask):
             "Pause", "How many steps there are between the symbols and the questions.", "0 2 5 10 20", 0, MOST_STEPS
         ),
     ] = 5
-    alphabet_size: AlphabetSize = 10
+    alphabet_size: ClassCount = 10
 
     name: ClassVar[str] = "copy-after-pause"
     per_step: ClassVar[bool] = True
