@@ -58,7 +58,7 @@ GROUPS = tuple(name for (task, *_), name in TASKS.items() if task == "group-word
 
 
 @dataclass(frozen=True)
-class Cell:
+class TaskRuns:
     """The runs of a network on a task: their ids, the lengths of the tests, and the accuracies, (runs, lengths)."""
 
     runs: list[str]
@@ -91,7 +91,7 @@ def cells_of(results):
     found = {}
     for key, chosen in rows.items():
         accuracy, lengths = results.by_length(chosen)
-        found[key] = Cell(
+        found[key] = TaskRuns(
             [results.runs["run"][row] for row in chosen], lengths, accuracy, results.runs["longest"][chosen[0]]
         )
     return found

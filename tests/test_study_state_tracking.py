@@ -81,7 +81,7 @@ def cells(script):
         "minGRU": [[0.6, 0.5, 0.5]],
     }
     return {
-        ("S3", network): script.Cell([f"run {place}" for place in range(len(rows))], lengths, np.array(rows), 5)
+        ("S3", network): script.TaskRuns([f"run {place}" for place in range(len(rows))], lengths, np.array(rows), 5)
         for network, rows in found.items()
     }
 

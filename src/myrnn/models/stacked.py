@@ -27,7 +27,7 @@ from myrnn.models.xlstm import MLSTM, SLSTM
 
 
 @dataclass(frozen=True)
-class Cell:
+class KnownCell:
     """A kind of layer, by its model of one layer."""
 
     model: type[OneLayer]
@@ -49,19 +49,19 @@ class Cell:
 
 
 CELLS = {
-    "rnn": Cell(RNN, "RNN"),
-    "gru": Cell(GRU, "GRU", dim_embedding=32),
-    "lstm": Cell(LSTM, "LSTM", dim_embedding=32),
-    "mgu": Cell(MGU, "MGU", dim_embedding=32),
-    "stack-rnn": Cell(StackRNN, "RNN with a stack", dim_embedding=32),
-    "min-gru": Cell(MinGRU, "minGRU"),
-    "lru": Cell(LRU, "linear recurrent unit (LRU)"),
-    "slstm": Cell(SLSTM, "sLSTM", dim_embedding=32),
-    "mlstm": Cell(MLSTM, "mLSTM"),
-    "mamba": Cell(Mamba, "Mamba"),
-    "gated-deltanet": Cell(GatedDeltaNet, "gated DeltaNet"),
-    "deltaproduct": Cell(DeltaProduct, "DeltaProduct"),
-    "rwkv7": Cell(RWKV7, "RWKV-7", dim_embedding=32),
+    "rnn": KnownCell(RNN, "RNN"),
+    "gru": KnownCell(GRU, "GRU", dim_embedding=32),
+    "lstm": KnownCell(LSTM, "LSTM", dim_embedding=32),
+    "mgu": KnownCell(MGU, "MGU", dim_embedding=32),
+    "stack-rnn": KnownCell(StackRNN, "RNN with a stack", dim_embedding=32),
+    "min-gru": KnownCell(MinGRU, "minGRU"),
+    "lru": KnownCell(LRU, "linear recurrent unit (LRU)"),
+    "slstm": KnownCell(SLSTM, "sLSTM", dim_embedding=32),
+    "mlstm": KnownCell(MLSTM, "mLSTM"),
+    "mamba": KnownCell(Mamba, "Mamba"),
+    "gated-deltanet": KnownCell(GatedDeltaNet, "gated DeltaNet"),
+    "deltaproduct": KnownCell(DeltaProduct, "DeltaProduct"),
+    "rwkv7": KnownCell(RWKV7, "RWKV-7", dim_embedding=32),
 }
 if TYPE_CHECKING:
     CellName: TypeAlias = str
