@@ -7,11 +7,10 @@ them are left in the loop over the steps.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 
-from myrnn.compiler.graph import Node, substitute, topological
-from myrnn.compiler.leaves import INPUT, WEIGHTS, Constant, Kept
+from myrnn.compiler.graph import Node, fixed_nodes, substitute, topological
+from myrnn.compiler.leaves import INPUT, Kept
 from myrnn.compiler.loops import Loop, Recurrence, chosen_by_time
 from myrnn.compiler.ops import OPERATIONS
 
@@ -35,28 +34,18 @@ def move_beforehand(recurrence: Recurrence) -> Recurrence:
             loops.append(Loop((), (), kept))
             known |= {node: build.leaf(Kept(numbers[node]), node.size) for node in found}
             loop = replace(loop, kept={k: node for k, node in loop.kept.items() if k not in kept})
-        loops.append(_with_known(loop, known))
+        # Loops without states compute all steps at once in any case.
+        loops.append(loop.with_known(known) if loop.step else loop)
     return replace(recurrence, loops=tuple(loops))
-
-
-def _with_known(loop: Loop, known: Mapping[Node, Node]) -> Loop:
-    if not loop.step:
-        return loop
-    build = loop.step[0].build
-    step, kept = substitute(build, loop.step, known), substitute(build, list(loop.kept.values()), known)
-    return replace(loop, step=tuple(step), kept=dict(zip(loop.kept, kept, strict=True)))
 
 
 def _computed_from_rows(loop: Loop) -> list[Node]:
     """Return the nodes to compute beforehand: few numbers, from which the rest follows without much work."""
     order = topological([*loop.step, *loop.kept.values()]) if loop.step else []
-    from_rows, fixed = set[Node](), set[Node]()
-    for node in order:
-        if isinstance(node.leaf, WEIGHTS | Constant) or (node.inputs and all(i in fixed for i in node.inputs)):
-            fixed.add(node)
-        elif node.leaf == INPUT or isinstance(node.leaf, Kept):
-            from_rows.add(node)
-        elif node.inputs and all(i in fixed or i in from_rows for i in node.inputs):
+    from_rows, fixed = set[Node](), fixed_nodes(order)
+    for node in (n for n in order if n not in fixed):
+        is_row = node.leaf == INPUT or isinstance(node.leaf, Kept)
+        if is_row or (node.inputs and all(i in fixed or i in from_rows for i in node.inputs)):
             from_rows.add(node)
     needed: dict[Node, Nodes] = {}
     # What only some steps need has a gradient that is selected in their loop.

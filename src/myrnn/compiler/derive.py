@@ -18,6 +18,7 @@ from myrnn.compiler.beforehand import move_beforehand
 from myrnn.compiler.graph import (
     Builder,
     Node,
+    fixed_nodes,
     leaves_of,
     substitute,
     substitutions,
@@ -29,7 +30,6 @@ from myrnn.compiler.leaves import (
     OUTPUTS,
     WEIGHTS,
     CarriedNumbers,
-    Constant,
     Derived,
     Drawn,
     Gradient,
@@ -69,10 +69,7 @@ def hoist(recurrence: Recurrence) -> Hoisted:
     build = split.build
     targets = [*split.step, *split.kept.values(), split.readout]
     order = topological(targets)
-    fixed: set[Node] = set()
-    for node in order:
-        if isinstance(node.leaf, Parameter | Constant) or (node.inputs and all(i in fixed for i in node.inputs)):
-            fixed.add(node)
+    fixed = fixed_nodes(order)
     read = {i for node in order if node not in fixed for i in node.inputs} | set(targets)
     candidates = [n for n in order if n in fixed and n in read and n.inputs]
     leaves = {n: leaf for n in candidates if (leaf := _rows_of_parameter(n, recurrence.shapes)) is not None}
@@ -89,9 +86,11 @@ def hoist(recurrence: Recurrence) -> Hoisted:
 def _rewritten(recurrence: Recurrence, build: Builder) -> Recurrence:
     """Rebuild the recurrence with the rules of `simplify`."""
     place: dict[Node, Node] = {}
-    for node in topological(recurrence.nodes):
+    order = topological(recurrence.nodes)
+    fixed = fixed_nodes(order)
+    for node in order:
         inputs = [place[i] for i in node.inputs]
-        place[node] = split_product(node, inputs) or build.rebuild(node, inputs)
+        place[node] = split_product(node, inputs, fixed) or build.rebuild(node, inputs)
     return recurrence.placed(place)
 
 

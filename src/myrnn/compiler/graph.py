@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from myrnn.compiler import ops
-from myrnn.compiler.leaves import AnyLeaf, Constant, Given, Leaf
+from myrnn.compiler.leaves import WEIGHTS, AnyLeaf, Constant, Given, Leaf
 from myrnn.compiler.ops import OPERATIONS, Array, indices_of
 from myrnn.compiler.simplify import simpler_product
 
@@ -229,6 +229,15 @@ def topological(targets: Iterable[Node], stop: Iterable[Node] = ()) -> list[Node
     """Return every node that the targets need, each after its inputs; nothing below a node of `stop` is visited."""
     ends = set(stop)
     return inputs_first(targets, lambda node: () if node in ends else node.inputs)
+
+
+def fixed_nodes(order: Iterable[Node]) -> set[Node]:
+    """Return those of some nodes, each after its inputs, that depend only on parameters and constants."""
+    fixed = set[Node]()
+    for node in order:
+        if isinstance(node.leaf, WEIGHTS | Constant) or (node.inputs and all(i in fixed for i in node.inputs)):
+            fixed.add(node)
+    return fixed
 
 
 def inputs_first(targets: Iterable[Any], inputs_of: Callable[[Any], Sequence[Any]]) -> list[Any]:

@@ -83,8 +83,5 @@ def _without(recurrence: Recurrence, number: int, matrix: Node, moved: Moved) ->
     loops[number] = replace(loop, kept=kept)
     known = {node: build.leaf(Kept(k), node.size) for k, node in moved.products.items()}
     for i in range(number + 1, len(loops)):
-        later = loops[i]
-        step = substitute(build, later.step, known)
-        values = substitute(build, list(later.kept.values()), known)
-        loops[i] = replace(later, step=tuple(step), kept=dict(zip(later.kept, values, strict=True)))
+        loops[i] = loops[i].with_known(known)
     return replace(recurrence, loops=tuple(loops))

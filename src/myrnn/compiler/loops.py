@@ -20,6 +20,7 @@ from myrnn.compiler.graph import (
     fold,
     in_numpy,
     leaves_of,
+    substitute,
     substitutions,
     topological,
 )
@@ -55,6 +56,13 @@ class Loop:
     backward: bool = False  # whether it runs from the last row to the first
     # Whether a state is what the next step computes with weights: with other weights it would be another number.
     ahead: bool = False
+
+    def with_known(self, known: Mapping[Node, Node]) -> Loop:
+        """Return the loop whose steps read leaves instead of nodes that are known."""
+        targets = (*self.step, *self.kept.values())
+        found = substitute(targets[0].build, targets, known) if targets else []
+        count = len(self.step)
+        return replace(self, step=tuple(found[:count]), kept=dict(zip(self.kept, found[count:], strict=True)))
 
 
 @dataclass(frozen=True)

@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 
 import numpy as np
 
 from myrnn.compiler import ops
-from myrnn.compiler.graph import Node, leaves_of
-from myrnn.compiler.leaves import WEIGHTS, Constant, Leaf
+from myrnn.compiler.graph import Node
 from myrnn.compiler.ops import ProductSizes, run_of, sizes_of
 
 
-def split_product(node: Node, inputs: Sequence[Node]) -> Node | None:
-    """Return products of parts of a vector instead of one, or None.
+def split_product(node: Node, inputs: Sequence[Node], fixed: Set[Node]) -> Node | None:
+    """Return products of parts of a vector instead of one, on these inputs, or None.
 
     Joined vectors that are multiplied by a matrix become a sum of the products of each with its rows; weights of
-    several heads, a product for each.
+    several heads, which are `fixed`, a product for each.
     """
     if node.operation != "matmul" or sizes_of(node).m != 1:
         return None
     if sizes_of(node).matrices > 1:
-        return _of_each_head(sizes_of(node), *inputs) if _is_weight(inputs[1]) else None
+        return _of_each_head(sizes_of(node), *inputs) if node.inputs[1] in fixed else None
     if inputs[0].operation != "join" or sizes_of(node).transposed:
         return None
     n, total, start = sizes_of(node).n, None, 0
@@ -33,12 +32,6 @@ def split_product(node: Node, inputs: Sequence[Node]) -> Node | None:
         total = product if total is None else total + product
         start += part.size
     return total
-
-
-def _is_weight(node: Node) -> bool:
-    """Whether a node depends only on parameters."""
-    leaves = leaves_of(Leaf, [node])
-    return all(isinstance(leaf, WEIGHTS | Constant) for leaf in leaves)
 
 
 def _of_each_head(sizes: ProductSizes, vectors: Node, weights: Node) -> Node:
