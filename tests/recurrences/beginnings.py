@@ -161,6 +161,22 @@ class Windows:
         return h @ self.v + self.b
 
 
+@recurrence(source="Gu and Dao, Mamba: linear-time sequence modeling, 2023 (its convolution)")
+class Convolution:
+    """Every unit has its own kernel over the last six rows, with zeros before the first."""
+
+    def __init__(self, rng):
+        self.w, self.kernel, self.u, self.v = weights(rng, (C, D), (6, D), (D, D), (D, K))
+        self.parameters = self.w, self.kernel, self.u, self.v
+
+    def __call__(self, x):
+        rows, h = [zeros(1, D)] * 5, zeros(1, D)
+        for x_t in x:
+            rows = [*rows[-5:], x_t[None] @ self.w]
+            h = mg.tanh((self.kernel * mg.concatenate(rows)).sum(axis=0, keepdims=True) + h @ self.u)
+        return h @ self.v
+
+
 @recurrence(
     source="Mesnil et al., Using recurrent neural networks for slot filling, 2015 (context windows with padding)",
 )

@@ -223,8 +223,7 @@ class Mamba(OneLayer, MambaLayer):
     dim_state : int
         N.
     convolution : int
-        W, the number of rows that the convolution reads; with W = 1 it scales and shifts one row. Above 4, a model with
-        one output for each sequence does not compile: it trains op by op.
+        W, the number of rows that the convolution reads; with W = 1 it scales and shifts one row.
     rng
         Draws the weights: ``exp(a)`` begins as 1, 2, ..., N and the skip as 1; the bias of the step lets it begin
         between 0.001 and 0.1; the matrix from rank r to the step is uniform within 1 / sqrt(r), and the convolution
