@@ -66,7 +66,8 @@ class Variables:
             lasts = (self._last.get(run, 0) for run in several)
             lag = max((self._end - last for last in lasts if last > step), default=0)
             wanted = Counter((shown[node], run.site) for run in several if run not in unread)
-            return self._position[node] + lag > step or not wanted <= computed
+            # Far fewer than are computed, so they are looked up one by one.
+            return self._position[node] + lag > step or any(computed[one] < often for one, often in wanted.items())
 
         return {n for n in self._inside if is_later(n)}
 
