@@ -28,8 +28,10 @@ LOOKUP_ROWS = 4096
 # The gradients of states of this many numbers, which are mostly matrices, do not stay in the cache for all steps.
 MATRIX = 256
 # How many sequences of a batch run together. If each step reads weights for all of them, the more the better, as long
-# as their rows stay in the cache. Otherwise it is best if the states of all steps stay there.
-SHARING_WEIGHTS, SHARING_NOTHING = 32, 2
+# as their rows stay in the cache. Otherwise it is best if the states of all steps stay there, so large ones are alone.
+SHARING_WEIGHTS, SHARING_NOTHING, LARGE_STATES = 32, 2, 1
+# The states of a step are large with more numbers than this.
+LARGE = 2048
 # With more parameters, their gradients and layouts for so few sequences would cost more than that saves.
 FEW_PARAMETERS = 2**17
 
@@ -208,7 +210,9 @@ class Plan:
         steps = topological(n for loop in r.loops if loop.step for n in (*loop.step, *loop.kept.values()))
         read = (n for n in steps if n.operation == "matmul" and n.inputs[1] in self.weights)
         shares = any(n not in self.projected for n in read) or self.parameters.dense_size > FEW_PARAMETERS
-        return SHARING_WEIGHTS if shares else SHARING_NOTHING
+        if shares:
+            return SHARING_WEIGHTS
+        return LARGE_STATES if sum(r.state_sizes) > LARGE else SHARING_NOTHING
 
     def __str__(self) -> str:
         """Return the decisions about weights and kept values as text."""
