@@ -276,7 +276,10 @@ def test_a_model_can_treat_an_empty_sequence_differently():
     def run(m, x):
         return plain(m, x) if len(x) else m.h0[:, :2] * 2
 
-    assert str(rolled(run, (0, *LENGTHS))[1].step) == str(rolled(plain)[1].step)
+    model, recurrence, build = rolled(run, (0, *LENGTHS))
+    assert str(recurrence.step) == str(rolled(plain)[1].step)
+    (empty,) = traces_of(model, Builder(), (0,)).values()
+    assert unroll(recurrence, 0) is substitute(build, [empty.output], {})[0]
 
 
 def test_the_length_is_read_if_the_model_divides_by_it():

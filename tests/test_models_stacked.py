@@ -14,6 +14,7 @@ from myrnn.models.stacked import CELLS, with_stack_depth
 from myrnn.registry import kind_of, make
 
 STACK = {"stack_depth": 4, "stack_width": 3}
+BOTH_WAYS = {"bidirectional": True}
 every_cell = pytest.mark.parametrize("cell", CELLS)
 
 
@@ -92,11 +93,17 @@ def test_an_embedding_of_one_hot_rows_is_a_table_of_vectors():
         pytest.param({"cell": "gated-deltanet", "layers": 1}, id="gated-deltanet", marks=pytest.mark.long),
         pytest.param({"cell": "deltaproduct", "layers": 1, "heads": 2}, id="deltaproduct", marks=pytest.mark.long),
         pytest.param({"cell": "rwkv7", "layers": 1}, id="rwkv7", marks=pytest.mark.long),
+        # Their outputs read the rows below, also earlier ones.
+        pytest.param({"cell": "rwkv7", "layers": 1, **BOTH_WAYS}, id="rwkv7 both ways", marks=pytest.mark.long),
+        pytest.param({"cell": "lru", "layers": 2, **BOTH_WAYS}, id="lru both ways", marks=pytest.mark.long),
+        pytest.param(
+            {"cell": "mamba", "layers": 2, "convolution": 5, **BOTH_WAYS}, id="mamba both ways", marks=pytest.mark.long
+        ),
     ],
 )
 def test_it_compiles_with_the_same_numbers(settings, request):
     # Machine code of cells with gates, of stacks and of matrices is enough; the other programs run in Python.
-    if settings["cell"] in ("lstm", "mgu", "min-gru", "lru", "slstm", "gated-deltanet"):
+    if settings["cell"] in ("lstm", "mgu", "min-gru", "lru", "slstm", "gated-deltanet") or "bidirectional" in settings:
         request.getfixturevalue("in_python")
     model = Stacked(7, 8, 3, rng=0, **settings)
     sequences = ragged([1, 0, 17, 5, 80, 2], 7)

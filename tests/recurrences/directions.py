@@ -1,7 +1,7 @@
 """Both directions: joined, added, pooled, stacked, one after the other."""
 
 import mygrad as mg
-from mygrad.nnet.activations import softmax
+from mygrad.nnet.activations import sigmoid, softmax
 
 from .layers import GatedLayer, Layer, joined
 from .registry import C, D, K, recurrence, weight, weights, zeros
@@ -87,7 +87,6 @@ class StackedBidirectional:
 @recurrence(
     source="Lai et al., Recurrent convolutional neural networks for text classification, 2015",
     complete=2,
-    compiles=False,
 )
 class LeftAndRightContext:
     """Every row between its left and its right context, each shifted by one; then the maximum."""
@@ -160,3 +159,62 @@ class BackwardThenForward:
         future = self.back.states(x[::-1])[::-1]
         seen = [mg.concatenate([row, h[0]]) for row, h in zip(x, future, strict=True)]
         return (self.there.run(seen)[-1] @ self.v)[None]
+
+
+class Shifted:
+    """A layer whose outputs read each row and the one before, as RWKV's token shift."""
+
+    def __init__(self, rng):
+        self.w, self.w_before, self.u, self.r, self.r_before = weights(rng, (C, D), (C, D), (D, D), (C, D), (C, D))
+        self.parameters = self.w, self.w_before, self.u, self.r, self.r_before
+
+    def last(self, x):
+        s, before, h = zeros(1, D), zeros(1, C), zeros(1, D)
+        for x_t in x:
+            row = x_t[None]
+            s = mg.tanh(row @ self.w + before @ self.w_before + s @ self.u)
+            h, before = s * (row @ self.r + before @ self.r_before), row
+        return h
+
+
+@recurrence(source="Peng et al., RWKV: reinventing RNNs for the transformer era, 2023 (token shift)")
+class ShiftedBothWays:
+    """Outputs of both directions that read two rows."""
+
+    def __init__(self, rng):
+        self.there, self.back, self.v = Shifted(rng), Shifted(rng), weight(rng, 2 * D, K)
+        self.parameters = joined(self.there, self.back, self.v)
+
+    def __call__(self, x):
+        return mg.concatenate([self.there.last(x), self.back.last(x[::-1])], axis=1) @ self.v
+
+
+class GatedByRow:
+    """A layer whose outputs are states with a gate by the row."""
+
+    def __init__(self, rng, n_in):
+        self.layer, self.g = Layer(rng, n_in), weight(rng, n_in, D)
+        self.parameters = joined(self.layer, self.g)
+
+    def __call__(self, rows):
+        return [s * sigmoid(row @ self.g) for s, row in zip(self.layer.states(rows), rows, strict=True)]
+
+
+@recurrence(source="Zhu et al., Vision Mamba: efficient visual representation learning, 2024 (gates)")
+class GatedByRowBothWays:
+    """Two bidirectional layers whose outputs read the row below; the last outputs are read out."""
+
+    def __init__(self, rng):
+        self.layers = [(GatedByRow(rng, n), GatedByRow(rng, n)) for n in (C, 2 * D)]
+        self.v = weight(rng, 2 * D, K)
+
+    @property
+    def parameters(self):
+        return joined(*(layer for pair in self.layers for layer in pair), self.v)
+
+    def __call__(self, x):
+        rows = [x_t[None] for x_t in x]
+        for there, back in self.layers:
+            ahead, behind = there(rows), back(rows[::-1])
+            rows = [mg.concatenate(pair, axis=1) for pair in zip(ahead, behind[::-1], strict=True)]
+        return mg.concatenate([ahead[-1], behind[-1]], axis=1) @ self.v

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Container, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations, pairwise
 from math import inf
@@ -11,7 +11,7 @@ from math import inf
 from myrnn.compiler.alignment import Alignment
 from myrnn.compiler.beginning import Beginning, BeginningFinder
 from myrnn.compiler.differences import ADVICE, both_lines, describe, first_difference, reads_a_row, where
-from myrnn.compiler.found import Found, PassedValue, View, leaf_of
+from myrnn.compiler.found import Earlier, Found, PassedValue, View, leaf_of
 from myrnn.compiler.graph import Node, substitute, topological
 from myrnn.compiler.leaves import INPUT, Final, Given, Kept, LoopState, Parameter, Row, StepNumber, Stepwise
 from myrnn.compiler.loops import Loop, Steps, placeholders
@@ -46,7 +46,9 @@ class FoundLoop:
     # Values that are only known as numbers in the first step, if the numbers do not determine the initial state.
     hidden: Sequence[Around]
     beginning: Beginning
-    of_input: Mapping[Node, None]  # values of the step that are made only of the current row of the sequence
+    rows: Mapping[Node, Earlier]  # what the step reads, and its states that are rows of earlier steps
+    of_row: Mapping[Node, None]  # values of the step that are made only of what it reads
+    of_rows: Mapping[Node, None]  # values of the step that are made only of that and of such states
 
 
 class Finder:
@@ -119,11 +121,13 @@ class Finder:
             labels = {n: self._labels(found, view) for n, view in self.views.items()}
             again = self._computed_again(found.loop, labels[self.so_far.longest])
             labels = {n: _without(again, several) for n, several in labels.items()}
+            elsewhere = self._made_elsewhere(found, labels[self.so_far.longest])
+            labels = {n: _without(elsewhere, several) for n, several in labels.items()}
             longest = labels[self.so_far.longest]
             if not (forced or found.hidden) and set(self.view.nodes).issuperset(found.cut):
                 self._check_all_steps(found.loop, longest)
-            kept, ends = self._read_outside(longest, found.of_input)
-            passed = {node: self._passed(node, longest, found.cut) for node in [*kept, *(node for node, _ in ends)]}
+            kept, ends = self._read_outside(longest, found)
+            passed = {node: self._passed(node, longest, found) for node in [*kept, *(node for node, _ in ends)]}
             # A value read some steps before the end is passed on step by step.
             more = [
                 self._around(longest, n, i) for n, lag in ends if lag or passed[n].last is None for i in range(lag + 1)
@@ -176,8 +180,9 @@ class Finder:
             template = beginning.begun(template, step, self.backward)
             step = tuple(template[n] for n in cuts[1])
         loop = Loop(beginning.initial, step, {}, self.backward, any(are_ahead))
-        of_input = self._of_input(template)
-        return FoundLoop(loop, template, cuts[1], hidden, beginning, of_input)
+        rows = self._rows(step)
+        of_row = _made_of([row for row, earlier in rows.items() if earlier.lag == 0], template.values())
+        return FoundLoop(loop, template, cuts[1], hidden, beginning, rows, of_row, _made_of(rows, template.values()))
 
     def _cut(
         self, placed: Positions, step: int, forced: Sequence[Node], beside: Sequence[Node]
@@ -235,15 +240,17 @@ class Finder:
         return list(dict.fromkeys([*states, *more, *late, *beside])), is_ahead
 
     def _as_rows(self, length: int) -> list[Node]:
-        """Return the outputs of a trace, with the last row of each passed value as that of its step."""
-        view = self.views[length]
-        finals = {n: n.leaf for n in view.nodes if isinstance(n.leaf, Final)}
-        rows = {n: self.build.leaf(Row(length - 1, Kept(end.number)), n.size) for n, end in finals.items()}
+        """Return the nodes of a trace, with the ends of values of loops in this direction as rows."""
+        view, so_far, rows = self.views[length], self.so_far, dict[Node, Node]()
+        for node in view.nodes:
+            if isinstance(end := node.leaf, Final) and so_far.passed[end.number].backward == self.backward:
+                row = so_far.row_of(end.number)
+                rows[node] = self.build.leaf(Row(length - 1 - row.lag, row.of), node.size)
         return substitute(self.build, view.nodes, rows)
 
     def _at_the_end(self, step: int) -> dict[Node, Node]:
         """Return the nodes of the loop as a sequence that ends after this step shows them."""
-        rows = {n: n.leaf for n in self.inside if isinstance(n.leaf, Row) and n.leaf.step == step}
+        rows = {n: n.leaf for n in self.inside if isinstance(n.leaf, Row) and n.leaf.step <= step}
         last = {n: leaf_of(self.so_far, self.build, row, step + 1, n.size, self.backward) for n, row in rows.items()}
         return dict(zip(self.inside, substitute(self.build, self.inside, last), strict=True))
 
@@ -268,16 +275,14 @@ class Finder:
 
     # What the rest reads ---------------------------------------------------------------------------------------------
 
-    def _of_input(self, template: Mapping[Node, Node]) -> dict[Node, None]:
-        """Return the values of a step that are made only of the current row of the sequence, and of what is fixed."""
-        found: dict[Node, None] = {self.build.leaf(INPUT, self.so_far.traced.dim_input): None}
-        fixed = set[Node]()
-        for node in topological(dict.fromkeys(template.values())):
-            read = [i for i in node.inputs if i not in fixed]
-            if read and all(i in found for i in read):
-                found[node] = None
-            elif not read and not isinstance(node.leaf, LoopState | Stepwise):
-                fixed.add(node)
+    def _rows(self, step: Sequence[Node]) -> dict[Node, Earlier]:
+        """Return what steps read, of the sequence and of earlier loops, and the states that are earlier rows."""
+        build, so_far = self.build, self.so_far
+        found = {build.leaf(INPUT, so_far.traced.dim_input): Earlier(INPUT, 0)}
+        found |= {build.leaf(Kept(k), s.node.size): Earlier(Kept(k), 0) for k, s in enumerate(so_far.passed)}
+        states = dict(zip(placeholders(build, [n.size for n in step], self.first), step, strict=True))
+        while more := [leaf for leaf, node in states.items() if node in found and leaf not in found]:
+            found |= {leaf: Earlier(found[states[leaf]].of, found[states[leaf]].lag + 1) for leaf in more}
         return found
 
     def _labels(self, of_loop: FoundLoop, view: View) -> dict[Node, list[Label]]:
@@ -301,7 +306,7 @@ class Finder:
             for n in dict.fromkeys([*template.values(), *loop.step])
             if n in before and (n in needed or n not in after)
         ]
-        nodes += of_loop.of_input
+        nodes += of_loop.of_row
         sizes: dict[Stepwise, int] = {INPUT: so_far.traced.dim_input}
         sizes |= {Kept(k): s.node.size for k, s in enumerate(so_far.passed)}
         sizes |= {given: given.width for given in so_far.evidence.given}
@@ -335,6 +340,15 @@ class Finder:
         made = [n for n in dict.fromkeys(n for n, _ in known) if n.inputs and n not in own]
         return {n for n, end in zip(made, substitute(self.build, made, last), strict=True) if end in present}
 
+    def _made_elsewhere(self, of_loop: FoundLoop, labels: Mapping[Node, Sequence[Label]]) -> set[Node]:
+        """Return values made of several rows that are not for this loop: the rest does not read that of its first step.
+
+        They begin with another row, in the other direction for example, and the rest makes them of the rows.
+        """
+        present, needed = set(self.view.nodes), set(topological(of_loop.loop.step))
+        begun = {label for node in present & labels.keys() for label in labels[node]}
+        return {n for n in of_loop.of_rows if n not in of_loop.of_row and n not in needed and (n, 0) not in begun}
+
     def _check_all_steps(self, loop: Loop, labels: dict[Node, list[Label]]) -> None:
         """Check that the longest trace continues the loop after the analysed step."""
         present, last = set(self.placed.order), self.view.length - 2
@@ -349,9 +363,7 @@ class Finder:
                 f"  {self.view.origins.get(odd[0], Origin())}      <- {describe(odd[0])} here\n{ADVICE}"
             )
 
-    def _read_outside(
-        self, labels: dict[Node, list[Label]], of_input: Container[Node]
-    ) -> tuple[list[Node], list[Label]]:
+    def _read_outside(self, labels: dict[Node, list[Label]], of_loop: FoundLoop) -> tuple[list[Node], list[Label]]:
         """Return the values that the rest reads of every step, and those near the end, with their distance from it."""
         reached = topological([self.view.output], stop=labels)
         readers = Counter(i for node in reached if node not in labels for i in set(node.inputs) if i in labels)
@@ -364,7 +376,7 @@ class Finder:
                 often[label] += count
         for node in readers:
             for template, t in labels[node]:
-                if t == self.middle and not isinstance(template.leaf, LoopState) and template not in of_input:
+                if t == self.middle and not isinstance(template.leaf, LoopState) and template not in of_loop.of_row:
                     kept[template] = None
         for node in readers:
             of_kept = [one for one in labels[node] if one[0] in kept]
@@ -373,7 +385,7 @@ class Finder:
                 if t == end and often[template, end] > often[template, self.middle]:
                     ends[template, 0] = None
             elif t >= end - self.so_far.traced.back and (
-                template not in of_input or often[template, t] > often[template, self.middle]
+                template not in of_loop.of_rows or often[template, t] > often[template, self.middle]
             ):
                 ends[template, end - t] = None
         return list(kept), list(ends)
@@ -385,15 +397,15 @@ class Finder:
             raise self._looks_back([])
         return tuple(where[one] for one in wanted)
 
-    def _passed(self, template: Node, labels: dict[Node, list[Label]], cut: Sequence[Node]) -> PassedValue:
+    def _passed(self, template: Node, labels: dict[Node, list[Label]], of_loop: FoundLoop) -> PassedValue:
         """Return the passed value of a node of the step."""
-        here = self._around(labels, template)[self.middle - self.around[0]]
+        cut, here = of_loop.cut, self._around(labels, template)[self.middle - self.around[0]]
         known = dict(zip(cut, placeholders(self.build, [n.size for n in cut], self.first), strict=True))
         order = topological([here], stop=known)
         last = None
         if not any(isinstance(n.leaf, Row) and n not in known for n in order):
             (last,) = substitute(self.build, [here], {**known, **self.so_far.lasts(order, known)})
-        return PassedValue(template, self.backward, last, len(self.so_far.loops))
+        return PassedValue(template, self.backward, last, len(self.so_far.loops), of_loop.rows.get(template))
 
     def _with(
         self,
@@ -405,7 +417,8 @@ class Finder:
     ) -> Found:
         """Return what was found with the loop, and the remaining traces with the values that it passes on."""
         so_far = self.so_far
-        numbers = {s.node: len(so_far.passed) + i for i, s in enumerate(passed)}
+        # What is a row stays that row.
+        numbers = {s.node: len(so_far.passed) + i for i, s in enumerate(passed) if s.row is None}
         # A state that holds an older value has its own name only at the end of the sequence.
         last = self.views[self.middle + 1]
         named = {
@@ -441,7 +454,7 @@ class Finder:
         rows = defaultdict[Node, dict[int, Node]](dict)
         for old, node in zip(view.order, view.nodes, strict=True):
             for one, t in labels.get(node, ()):
-                if one.leaf != INPUT and (one in kept or (one in ends and t == length - 1)):
+                if one in numbers and (one in kept or (one in ends and t == length - 1)):
                     step = length - 1 - t if self.backward else t
                     rows[old].setdefault(step, flat.leaf(Row(step, Kept(numbers[one])), old.size))
         first = {old: next(iter(by_step.values())) for old, by_step in rows.items()}
@@ -470,6 +483,18 @@ class Finder:
             "only the last few\n  states can be kept, always the same ones.\n"
             f"  {line}\n{ADVICE}"
         )
+
+
+def _made_of(rows: Iterable[Node], nodes: Iterable[Node]) -> dict[Node, None]:
+    """Return those of the nodes of a step that are made only of these rows and of what is fixed."""
+    found, fixed = dict.fromkeys(rows), set[Node]()
+    for node in topological(dict.fromkeys(nodes)):
+        read = [i for i in node.inputs if i not in fixed]
+        if read and all(i in found for i in read):
+            found[node] = None
+        elif not read and not isinstance(node.leaf, LoopState | Stepwise):
+            fixed.add(node)
+    return found
 
 
 def _without(nodes: Collection[Node], labels: Mapping[Node, Sequence[Label]]) -> dict[Node, list[Label]]:

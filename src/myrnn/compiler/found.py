@@ -11,7 +11,19 @@ from dataclasses import dataclass, field, replace
 
 from myrnn.compiler.differences import ADVICE, differs_by_length, line_of
 from myrnn.compiler.graph import Builder, Node, leaves_of, substitute, topological
-from myrnn.compiler.leaves import INPUT, Drawn, Final, Given, Kept, LoopState, Row, StepNumber, TableRows
+from myrnn.compiler.leaves import (
+    INPUT,
+    Drawn,
+    Final,
+    Given,
+    Kept,
+    Leaf,
+    LoopState,
+    Row,
+    StepNumber,
+    Stepwise,
+    TableRows,
+)
 from myrnn.compiler.loops import Loop
 from myrnn.compiler.probe import BACK, Traces, lengths_for, longest_of, middle_of
 from myrnn.compiler.record import Origin
@@ -19,6 +31,14 @@ from myrnn.compiler.steps import period_of
 from myrnn.compiler.tables import find_tables
 from myrnn.compiler.trace import Trace
 from myrnn.errors import NotARecurrence
+
+
+@dataclass(frozen=True)
+class Earlier:
+    """The row that steps read of something, so many steps before."""
+
+    of: Stepwise
+    lag: int
 
 
 @dataclass(frozen=True)
@@ -30,6 +50,8 @@ class PassedValue:
     # Its value at the end, made of last states; None if it is not a state or made of none.
     last: Node | None
     loop: int
+    # The row that it is, if it is one: then the rest reads that row.
+    row: Earlier | None = None
 
 
 @dataclass(frozen=True)
@@ -134,10 +156,26 @@ class Found:
 
     def ending_at(self, row: Row, length: int) -> int | None:
         """Return the passed value of which a row of a trace is the end, None if there is none."""
-        # Those of the sequence itself have its last row, or its first, at their end.
-        whole = {value.backward: k for k, value in enumerate(self.passed) if value.node.leaf == INPUT}
-        numbers = [*whole.values()] if row.of == INPUT else [row.of.number] if isinstance(row.of, Kept) else []
-        return next((k for k in numbers if row.step == (0 if self.passed[k].backward else length - 1)), None)
+        found = None
+        for k, value in enumerate(self.passed):
+            if self.row_of(k).of == row.of and self.end_of(k, length) == row.step:
+                # Several loops may pass on the same row.
+                found = k if found is None or value.last is not None else found
+        return found
+
+    def row_of(self, number: int) -> Earlier:
+        """Return the row that the rest reads for a passed value."""
+        return self.passed[number].row or Earlier(Kept(number), 0)
+
+    @property
+    def ends(self) -> dict[Leaf | None, Stepwise]:
+        """What the end of each passed value is a row of."""
+        return {Final(k): self.row_of(k).of for k in range(len(self.passed))}
+
+    def end_of(self, number: int, length: int) -> int:
+        """Return the step of the row of a passed value that is its end."""
+        lag = self.row_of(number).lag
+        return lag if self.passed[number].backward else length - 1 - lag
 
     def no_loop(self) -> NotARecurrence:
         """Return the refusal of a model that does not read rows, or steps of its loops, step by step."""

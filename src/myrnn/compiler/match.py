@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from myrnn.compiler.graph import Node, in_parallel, leaves_of, substitute, topological
-from myrnn.compiler.leaves import Final, Fraction, Given, Kept, LoopState, Row, StepTable, Stepwise
+from myrnn.compiler.leaves import Fraction, Given, Leaf, LoopState, Row, StepTable, Stepwise
 
 
 @dataclass(frozen=True)
@@ -24,8 +24,11 @@ class Differs:
 class Match:
     """Matches the computation of a step, or the readout, against a node, and records the states in it."""
 
-    def __init__(self, folded: Mapping[Node, Node], first: int, step: int) -> None:
-        self._folded, self._first, self._step = folded, first, step
+    def __init__(
+        self, folded: Mapping[Node, Node], first: int, step: int, ends: Mapping[Leaf | None, Stepwise]
+    ) -> None:
+        # `ends` says of what the end of a passed value is a row.
+        self._folded, self._first, self._step, self._ends = folded, first, step, ends
         # The number of a state -> its node.
         self.states: dict[int, Node] = {}
         # Pairs with a number as node; and values made of a state that is a different one elsewhere.
@@ -63,8 +66,7 @@ class Match:
         elif isinstance(leaf, StepTable | Fraction) and folded.is_constant and folded.size in (1, ours.size):
             self.numbers[leaf] = np.broadcast_to(folded.numbers, ours.size)
         elif isinstance(leaf, Stepwise):
-            is_end = isinstance(leaf, Kept) and its.leaf == Final(leaf.number)
-            if not is_end and its.leaf != Row(self._step, leaf):
+            if self._ends.get(its.leaf) != leaf and its.leaf != Row(self._step, leaf):
                 return Differs(ours, its)
         elif ours.inputs and folded.is_constant and not (_are_alike(ours, its) and _reads_a_table(ours)):
             if self._reads_states_alone(ours):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
+
+import numpy as np
 
 from myrnn.compiler.beginning import sized
 from myrnn.compiler.differences import both_lines, differs_by_length, first_difference
@@ -36,6 +38,7 @@ def readout_of(found: Found) -> tuple[Found, Node]:
 def _of_sequence(found: Found) -> tuple[Found, Node]:
     """Return the logits as a function of the last states."""
     lengths = (found.middle, found.middle + 1)
+    found = _with_last_rows(found, [View(found, n) for n in lengths])
     shorter, longer = (View(found, n) for n in lengths)
     ours, its = (_on_last_states(found, view) for view in (shorter, longer))
     one, two = ours[shorter.output], its[longer.output]
@@ -50,6 +53,21 @@ def _of_sequence(found: Found) -> tuple[Found, Node]:
     return found.noting(ours, shorter.origins), one
 
 
+def _with_last_rows(found: Found, views: Iterable[View]) -> Found:
+    """Add loops that carry the last rows of kept values that the rest reads, if these are no states."""
+    ends = dict.fromkeys(end.number for view in views for end in leaves_of(Final, [view.output]))
+    for backward in (False, True):
+        new = [k for k in ends if found.passed[k].last is None and found.passed[k].backward == backward]
+        if not new:
+            continue
+        rows = tuple(found.build.leaf(Kept(k), found.passed[k].node.size) for k in new)
+        lasts = dict(zip(new, placeholders(found.build, [n.size for n in rows], found.states), strict=True))
+        initial = tuple(found.build.constant(np.zeros(n.size)) for n in rows)
+        passed = tuple(replace(one, last=lasts.get(k, one.last)) for k, one in enumerate(found.passed))
+        found = replace(found, passed=passed, loops=(*found.loops, Loop(initial, rows, {}, backward)))
+    return found
+
+
 def _on_last_states(found: Found, view: View) -> dict[Node, Node]:
     """Return a view's values made of last states."""
     known = {n: found.last(n.leaf.number) for n in view.nodes if isinstance(n.leaf, Final)}
@@ -59,6 +77,9 @@ def _on_last_states(found: Found, view: View) -> dict[Node, Node]:
 
 def readout_after(found: Found, steps: int) -> Node | None:
     """Return the logits of a short sequence as a function of the last states, or None."""
+    if steps == 0:
+        # Without rows they are made of parameters alone.
+        return found.traced.by_length[0].rebuilt(found.build.rebuild).output
     if found.traced.per_step or steps not in found.left or steps >= found.middle:
         return None
     view = View(found, steps)
@@ -78,7 +99,7 @@ def _begun_as_short_sequences(found: Found, readout: Node) -> Found:
         if not found.unknown or length not in whole or len(found.loops) > 1:
             continue
         written = whole[length].rebuilt(found.evidence.flat.rebuild).output
-        shown = Match(substitutions(found.build, [written], {}), 0, 0)
+        shown = Match(substitutions(found.build, [written], {}), 0, 0, {})
         # Only some of the states may be shown.
         shown.add(output, written)
         (loop,) = found.loops
@@ -161,7 +182,7 @@ def _at_edges(found: Found, template: Node, states: Sequence[Node]) -> list[Node
     build, shown = found.build, dict[int, Node]()
     for t in (0, found.longest - 1):
         logits = found.logits[t]
-        match = Match(substitutions(build, [logits], {}), found.states, t)
+        match = Match(substitutions(build, [logits], {}), found.states, t, {})
         if match.add(template, logits) is not None:
             raise found.no_loop()
         for i, node in match.states.items():
