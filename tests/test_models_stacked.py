@@ -163,9 +163,10 @@ def test_the_stacks_of_all_layers_may_be_deepened_later(per_step, in_python):
 
 
 def test_a_model_without_stacks_has_no_depth():
-    model = Stacked(4, 5, 3)
-    assert model.stack_depth is None
-    with pytest.raises(AttributeError, match="layers of the cell 'gru' have no stack"):
+    model, message = Stacked(4, 5, 3), "^layers of the cell 'gru' have no stack$"
+    with pytest.raises(AttributeError, match=message):
+        _ = model.stack_depth
+    with pytest.raises(AttributeError, match=message):
         model.stack_depth = 5
 
 
@@ -203,9 +204,17 @@ def test_the_size_of_the_stack_is_a_setting():
     assert kind_of("model", stacked).settings_of(stacked).stack_depth == 4
 
 
+@every_cell
+def test_the_defaults_of_several_layers_are_those_of_one(cell):
+    one, several = CELLS[cell].model(4, 6, 3), Stacked(4, 6, 3, cell=cell, layers=2)
+    of_one, of_several = (kind_of("model", model).settings_of(model).to_dict() for model in (one, several))
+    assert of_several == {**of_one, "layers": 2}
+
+
 @pytest.mark.parametrize(
     ("cell", "settings"),
     [
+        ("rnn", {"activation": "tanh"}),
         ("slstm", {"heads": 5, "recurrent_init": "orthogonal"}),
         ("mlstm", {"heads": 5}),
         ("mamba", {"dim_state": 3, "convolution": 1}),

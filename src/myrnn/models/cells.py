@@ -31,7 +31,7 @@ ACTIVATIONS = {"relu": relu, "tanh": tanh}
 class RNNLayer(Layer):
     """A layer with the equations of `RNN`."""
 
-    def __init__(self, dim_input: int, dim_recurrent: int, make: Maker, activation: str = "relu") -> None:
+    def __init__(self, dim_input: int, dim_recurrent: int, make: Maker, activation: str) -> None:
         super().__init__(dim_recurrent)
         self.activation = activation
         self.fc_x2h = make.dense(dim_input, dim_recurrent)
@@ -118,9 +118,7 @@ class LSTMLayer(Layer):
 class StackRNNLayer(Layer):
     """A layer with the equations of `StackRNN`."""
 
-    def __init__(
-        self, dim_input: int, dim_recurrent: int, make: Maker, stack_depth: int = 48, stack_width: int = 8
-    ) -> None:
+    def __init__(self, dim_input: int, dim_recurrent: int, make: Maker, stack_depth: int, stack_width: int) -> None:
         super().__init__(dim_recurrent)
         self.stack_depth, self.stack_width = stack_depth, stack_width
         self.fc_x2h = make.dense(dim_input, dim_recurrent)

@@ -42,10 +42,10 @@ class DeltaProductLayer(HeadsLayer):
         dim_input: int,
         dim_recurrent: int,
         make: Maker,
-        heads: int = 1,
-        householders: int = 2,
-        negative_eigenvalues: bool = True,
-        gated: bool = False,
+        heads: int,
+        householders: int,
+        negative_eigenvalues: bool,
+        gated: bool,
     ) -> None:
         super().__init__(dim_input, dim_recurrent, heads)
         self.householders, self.negative_eigenvalues, self.gated = householders, negative_eigenvalues, gated
@@ -88,21 +88,14 @@ class DeltaProductLayer(HeadsLayer):
 class GatedDeltaNetLayer(DeltaProductLayer):
     """A layer with the equations of `GatedDeltaNet`."""
 
-    def __init__(
-        self,
-        dim_input: int,
-        dim_recurrent: int,
-        make: Maker,
-        heads: int = 1,
-        negative_eigenvalues: bool = False,
-    ) -> None:
+    def __init__(self, dim_input: int, dim_recurrent: int, make: Maker, heads: int, negative_eigenvalues: bool) -> None:
         super().__init__(dim_input, dim_recurrent, make, heads, 1, negative_eigenvalues, gated=True)
 
 
 class RWKV7Layer(HeadsLayer):
     """A layer with the equations of `RWKV7`."""
 
-    def __init__(self, dim_input: int, dim_recurrent: int, make: Maker, heads: int = 1) -> None:
+    def __init__(self, dim_input: int, dim_recurrent: int, make: Maker, heads: int) -> None:
         super().__init__(dim_input, dim_recurrent, heads)
         rank = min(MOST_RANK, math.ceil(dim_recurrent / 2))
         place = np.arange(dim_input) / dim_input

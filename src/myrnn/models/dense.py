@@ -112,7 +112,8 @@ class Maker:
     `recurrent_init` says how recurrent weights begin, those with which a layer reads its last hidden state.
     """
 
-    def __init__(self, rng: np.random.Generator | None, recurrent_init: str = "glorot") -> None:
+    def __init__(self, rng: np.random.Generator | int | None, recurrent_init: str) -> None:
+        rng = None if rng is None else _checks.generator("rng", rng)
         self.uniform = np.random.uniform if rng is None else rng.uniform
         self.normal = np.random.normal if rng is None else rng.normal
         self.recurrent_weights: list[Tensor] = []

@@ -47,6 +47,9 @@ State = tuple[Any, ...]
 class Layer:
     """One recurrent layer: its initial state, and its step.
 
+    Its constructor takes C, D, what makes its weights, and its settings, whose defaults are those of the model of one
+    such layer.
+
     Some cells compute h from the rest of the state and from the row. Before the first step they do so with zeros
     instead of what they compute from a row: an empty sequence is then no other computation.
     """
@@ -133,7 +136,6 @@ class OneLayer(Layer):
         **own: Any,
     ) -> None:
         """Make the layer, with settings of its own, and the dense layer."""
-        rng = None if rng is None else _checks.generator("rng", rng)
         make = Maker(rng, recurrent_init or "glorot")
         dim_input, dim_recurrent, dim_output = sizes
         super().__init__(dim_input, dim_recurrent, make, **own)  # type: ignore[call-arg]  # of the layer
@@ -151,9 +153,7 @@ class OneLayer(Layer):
 
     def __repr__(self) -> str:
         """Return the call that makes such a model."""
-        return _checks.call_of(
-            self, *(name for name in inspect.signature(type(self)).parameters if hasattr(self, name))
-        )
+        return call_of_model(self)
 
     def __call__(self, x: Tensor | NDArray[Any]) -> Tensor:
         """Return the class scores of one sequence: `x` is (T, C), the logits are (1, K)."""
@@ -162,6 +162,11 @@ class OneLayer(Layer):
         for x_t in x:
             state = self.step(x_t[np.newaxis], state)
         return self.fc_h2y(state[0])
+
+
+def call_of_model(model: Any) -> str:
+    """Return the call that makes a model, with all arguments of its constructor that are its attributes."""
+    return _checks.call_of(model, *(name for name in inspect.signature(type(model)).parameters if hasattr(model, name)))
 
 
 class GatedOneLayer(OneLayer):

@@ -82,9 +82,7 @@ class LRULayer(Layer):
 class MambaLayer(Layer):
     """A layer with the equations of `Mamba`."""
 
-    def __init__(
-        self, dim_input: int, dim_recurrent: int, make: Maker, dim_state: int = 16, convolution: int = 4
-    ) -> None:
+    def __init__(self, dim_input: int, dim_recurrent: int, make: Maker, dim_state: int, convolution: int) -> None:
         super().__init__(dim_recurrent)
         self.dim_input, self.dim_state, self.convolution = dim_input, dim_state, convolution
         size, rank = dim_recurrent, math.ceil(dim_recurrent / 16)

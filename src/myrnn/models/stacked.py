@@ -14,13 +14,12 @@ from msgspec import Meta
 from mygrad import Tensor, concatenate
 from numpy.typing import NDArray
 
-from myrnn import _checks
 from myrnn._keywords import keywords
 from myrnn.errors import InvalidArgument
 from myrnn.models.cells import GRU, LSTM, MGU, RNN, Activation, StackDepth, StackRNN, StackRNNLayer, StackWidth
 from myrnn.models.delta import RWKV7, DeltaProduct, Gated, GatedDeltaNet, Householders, NegativeEigenvalues
 from myrnn.models.dense import Maker
-from myrnn.models.layer import Heads, Layer, OneLayer, RecurrentInit, Size
+from myrnn.models.layer import Heads, Layer, OneLayer, RecurrentInit, Size, call_of_model
 from myrnn.models.linear import LRU, Convolution, Mamba, MinGRU, StateSize
 from myrnn.models.model import check_sequence, network_of
 from myrnn.models.xlstm import MLSTM, SLSTM
@@ -43,9 +42,10 @@ class KnownCell:
         return kind
 
     @property
-    def settings(self) -> tuple[str, ...]:
-        """The settings of its layers besides their sizes."""
-        return tuple(inspect.signature(self.layer).parameters)[3:]
+    def settings(self) -> dict[str, Any]:
+        """The settings of its layers besides their sizes, with their defaults."""
+        of_model = inspect.signature(self.model).parameters
+        return {name: of_model[name].default for name in list(inspect.signature(self.layer).parameters)[3:]}
 
 
 CELLS = {
@@ -144,26 +144,28 @@ class Stacked:
         recurrent_init: RecurrentInit = "glorot",
         rng: np.random.Generator | int | None = None,
     ) -> None:
-        own = {"activation": activation, "stack_depth": stack_depth, "stack_width": stack_width, "heads": heads}
-        own |= {"dim_state": dim_state, "convolution": convolution, "householders": householders}
-        own |= {"negative_eigenvalues": negative_eigenvalues, "gated": gated}
-        own = {name: value for name, value in own.items() if value is not None}
-        for name in own:
-            owners = [repr(each) for each, kind in CELLS.items() if name in kind.settings]
-            if repr(cell) not in owners:
-                which = f"cell {owners[0]}" if len(owners) == 1 else f"cells {', '.join(owners)}"
-                raise InvalidArgument(f"{name} is for the {which}, not for {cell!r}: leave it out")
+        settings = _settings_of(
+            cell,
+            activation=activation,
+            stack_depth=stack_depth,
+            stack_width=stack_width,
+            heads=heads,
+            dim_state=dim_state,
+            convolution=convolution,
+            householders=householders,
+            negative_eigenvalues=negative_eigenvalues,
+            gated=gated,
+        )
         self.dim_input, self.dim_recurrent, self.dim_output = dim_input, dim_recurrent, dim_output
-        self.cell, self.activation, self.dim_embedding = cell, activation, dim_embedding
+        self.cell, self.dim_embedding = cell, dim_embedding
         self.bidirectional, self.per_step = bidirectional, per_step
-        rng = None if rng is None else _checks.generator("rng", rng)
         make = Maker(rng, recurrent_init)
         self.embedding = None if dim_embedding is None else make.dense(dim_input, dim_embedding, bias=False)
         directions = 2 if bidirectional else 1
         width = directions * dim_recurrent
         inputs = [dim_embedding or dim_input, *[width] * (layers - 1)]
         # In both directions, forward and backward layers alternate.
-        layer = partial(CELLS[cell].layer, **own)
+        layer = partial(CELLS[cell].layer, **settings)
         self.stack = tuple(layer(dim, dim_recurrent, make) for dim in inputs for _ in range(directions))
         self.fc_h2y = make.dense(width, dim_output)
         if make.recurrent_weights:
@@ -173,14 +175,8 @@ class Stacked:
                 f"recurrent_init is for cells that have recurrent weights, not for {cell!r}: leave it out"
             )
         make.begin_recurrent()
-        for name in self._own:
-            if not hasattr(self, name):
-                setattr(self, name, getattr(self.stack[0], name))
-
-    @property
-    def _own(self) -> list[str]:
-        """The settings of its cell alone, besides the activation, which may be the usual one."""
-        return [name for name in CELLS[self.cell].settings if name != "activation"]
+        for name, value in settings.items():
+            setattr(self, name, value)
 
     @property
     def layers(self) -> int:
@@ -188,31 +184,23 @@ class Stacked:
         return len(self.stack) // (2 if self.bidirectional else 1)
 
     @property
-    def stack_depth(self) -> int | None:
-        """The depth of the stack of every layer, which can be changed, also after training; None without stacks."""
-        return getattr(self.stack[0], "stack_depth", None)
+    def stack_depth(self) -> int:
+        """The depth of the stack of every layer, which can be changed, also after training."""
+        return self._layers_with_stacks()[0].stack_depth
 
     @stack_depth.setter
     def stack_depth(self, depth: int) -> None:
-        layers = stacks_of(self)
-        if not layers:
-            raise AttributeError(f"layers of the cell {self.cell!r} have no stack")
-        for layer in layers:
+        for layer in self._layers_with_stacks():
             layer.stack_depth = depth
 
-    @property
-    def stack_width(self) -> int | None:
-        """The number of numbers in a value on a stack; None without stacks."""
-        return getattr(self.stack[0], "stack_width", None)
+    def _layers_with_stacks(self) -> list[StackRNNLayer]:
+        if layers := stacks_of(self):
+            return layers
+        raise AttributeError(f"layers of the cell {self.cell!r} have no stack")
 
     def __repr__(self) -> str:
         """Return the call that makes such a model."""
-        sizes = ("dim_input", "dim_recurrent", "dim_output")
-        further = [*self._own, *(name for name in ("bidirectional", "per_step") if getattr(self, name))]
-        if hasattr(self, "recurrent_init"):
-            further.append("recurrent_init")
-        settings = ("cell", "activation", "layers", "dim_embedding", *further)
-        return _checks.call_of(self, *sizes, *settings)
+        return call_of_model(self)
 
     def __call__(self, x: Tensor | NDArray[Any]) -> Tensor:
         """Return the scores of one sequence, (1, K), or of its steps, (T, K); `x` is (T, C)."""
@@ -251,6 +239,17 @@ class Stacked:
         """All parameters of the model, layer by layer."""
         parts = (self.embedding, *self.stack, self.fc_h2y)
         return tuple(parameter for part in parts if part is not None for parameter in part.parameters)
+
+
+def _settings_of(cell: str, **given: Any) -> dict[str, Any]:
+    """Return the settings of the layers of a cell: those that are given, not None, and the cell's defaults."""
+    given = {name: value for name, value in given.items() if value is not None}
+    for name in given:
+        owners = [repr(each) for each, kind in CELLS.items() if name in kind.settings]
+        if repr(cell) not in owners:
+            which = f"cell {owners[0]}" if len(owners) == 1 else f"cells {', '.join(owners)}"
+            raise InvalidArgument(f"{name} is for the {which}, not for {cell!r}: leave it out")
+    return CELLS[cell].settings | given
 
 
 def stacks_of(model: Any) -> list[StackRNNLayer]:

@@ -21,7 +21,7 @@ LOG_OF_ZERO = np.float32(-1e30)
 class SLSTMLayer(HeadsLayer):
     """A layer with the equations of `SLSTM`."""
 
-    def __init__(self, dim_input: int, dim_recurrent: int, make: Maker, heads: int = 1) -> None:
+    def __init__(self, dim_input: int, dim_recurrent: int, make: Maker, heads: int) -> None:
         super().__init__(dim_input, dim_recurrent, heads)
         size = self.dim_head
         forget = np.tile(5 - 12 * np.linspace(0, 1, size) ** 0.3, heads)
@@ -55,7 +55,7 @@ class SLSTMLayer(HeadsLayer):
 class MLSTMLayer(HeadsLayer):
     """A layer with the equations of `MLSTM`."""
 
-    def __init__(self, dim_input: int, dim_recurrent: int, make: Maker, heads: int = 1) -> None:
+    def __init__(self, dim_input: int, dim_recurrent: int, make: Maker, heads: int) -> None:
         super().__init__(dim_input, dim_recurrent, heads)
         self.fc_x2q = make.dense(dim_input, dim_recurrent)
         self.fc_x2k = make.dense(dim_input, dim_recurrent)
