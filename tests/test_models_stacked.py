@@ -10,6 +10,7 @@ from myrnn import GRU, MGU, RNN, Sequences, Stacked, StackRNN, compile
 from myrnn.compiler.compilation import compile_for
 from myrnn.errors import InvalidArgument
 from myrnn.models.model import parameter_names
+from myrnn.models.network import no_input
 from myrnn.models.stacked import CELLS, with_stack_depth
 from myrnn.registry import kind_of, make
 
@@ -257,6 +258,23 @@ def test_names_of_parameters_contain_the_layer():
 def test_layers_in_a_list_are_named_too():
     names = parameter_names(Stacked(4, 5, 3, cell="gated-deltanet", layers=1, rng=0))
     assert names[:3] == ("stack[0].fc_x2q.weight", "stack[0].fc_x2k[0].weight", "stack[0].fc_x2v[0].weight")
+
+
+@every_cell
+@pytest.mark.parametrize(
+    "settings", [{}, {"layers": 2}, {"bidirectional": True}, {"dim_embedding": 4}], ids=["one", "two", "both", "over"]
+)
+def test_a_token_without_input_is_read_as_zeros(cell, settings):
+    # As many units as symbols: the shapes of weights do not tell what they read.
+    model = make("model", cell, dim_input=4, dim_output=3, dim_recurrent=4, rng=0, **settings)
+    rng = np.random.default_rng(1)
+    for parameter in model.parameters:
+        parameter.data[...] = rng.normal(size=parameter.shape)
+    others, given = (np.eye(4, dtype=np.float32)[tokens] for tokens in ([1, 2, 3], [1, 0, 3]))
+    before, zeros = model(others).data, given * given[:, 1:].any(axis=1, keepdims=True)
+    no_input(model, 0)
+    assert np.array_equal(model(given).data, model(zeros).data)
+    assert np.array_equal(model(others).data, before)
 
 
 def test_an_empty_sequence_gets_the_bias():

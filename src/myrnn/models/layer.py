@@ -75,6 +75,12 @@ class Layer:
         """The names of the attributes whose parameters are the layer's: all of them."""
         return vars(self).keys()
 
+    @property
+    def readers(self) -> list[dense]:
+        """The dense layers that read the rows, whose names begin with ``fc_x2``."""
+        found = [part for name, part in vars(self).items() if name.startswith("fc_x2")]
+        return [each for part in found for each in (part if isinstance(part, list) else [part])]
+
     def _zeros(self, *shape: int) -> NDArray[np.float32]:
         """Return zeros of a shape, by default (1, D)."""
         return np.zeros(shape or (1, self.dim_recurrent), dtype=np.float32)
@@ -196,9 +202,3 @@ def _tensors(parts: Iterable[Any]) -> Iterator[Tensor]:
             yield from part.parameters
         elif isinstance(part, list | dict):
             yield from _tensors(part.values() if isinstance(part, dict) else part)
-
-
-def input_weights(layer: Layer) -> list[Tensor]:
-    """Return the weights with which a layer reads a row."""
-    readers = [part for name, part in vars(layer).items() if name.startswith("fc_x2")]
-    return [each.weight for part in readers for each in (part if isinstance(part, list) else [part])]

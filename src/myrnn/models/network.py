@@ -8,7 +8,7 @@ from typing import Annotated, Any, get_type_hints
 from msgspec import Meta
 
 from myrnn.errors import InvalidArgument
-from myrnn.models.layer import USUAL_UNITS, OneLayer, input_weights
+from myrnn.models.layer import USUAL_UNITS, OneLayer
 from myrnn.models.stacked import CELLS, Stacked
 from myrnn.registry import find, register
 
@@ -78,11 +78,5 @@ def embedding_of(cell: str, dim_embedding: int | None, is_symbols: bool) -> int:
 
 def no_input(model: Any, token: int) -> None:
     """Let a token be a step without input in a built-in network; it stays so as long as the token does not occur."""
-    if isinstance(model, Stacked) and model.embedding is not None:
-        tables = [model.embedding.weight]
-    elif isinstance(model, OneLayer | Stacked):
-        tables = input_weights(model.stack[0] if isinstance(model, Stacked) else model)
-    else:
-        tables = []
-    for table in tables:
-        table.data[token] = 0.0
+    for reader in model.readers if isinstance(model, OneLayer | Stacked) else []:
+        reader.weight.data[token] = 0.0

@@ -18,7 +18,7 @@ from myrnn._keywords import keywords
 from myrnn.errors import InvalidArgument
 from myrnn.models.cells import GRU, LSTM, MGU, RNN, Activation, StackDepth, StackRNN, StackRNNLayer, StackWidth
 from myrnn.models.delta import RWKV7, DeltaProduct, Gated, GatedDeltaNet, Householders, NegativeEigenvalues
-from myrnn.models.dense import Maker
+from myrnn.models.dense import Maker, dense
 from myrnn.models.layer import Heads, Layer, OneLayer, RecurrentInit, Size, call_of_model
 from myrnn.models.linear import LRU, Convolution, Mamba, MinGRU, StateSize
 from myrnn.models.model import check_sequence, network_of
@@ -182,6 +182,13 @@ class Stacked:
     def layers(self) -> int:
         """The number of recurrent layers."""
         return len(self.stack) // (2 if self.bidirectional else 1)
+
+    @property
+    def readers(self) -> list[dense]:
+        """The dense layers that read the rows: the embedding, or those of the lowest layer."""
+        if self.embedding is not None:
+            return [self.embedding]
+        return [reader for layer in self.stack[: len(self.stack) // self.layers] for reader in layer.readers]
 
     @property
     def stack_depth(self) -> int:
