@@ -11,7 +11,7 @@ from myrnn.compiler.beginning import sized
 from myrnn.compiler.differences import both_lines, differs_by_length, first_difference
 from myrnn.compiler.found import Found, PassedValue, View
 from myrnn.compiler.graph import Node, leaves_of, substitute, substitutions, topological
-from myrnn.compiler.leaves import Final, Kept, Row, StepNumber
+from myrnn.compiler.leaves import CallResult, Final, Kept, Row, StepNumber
 from myrnn.compiler.loops import Loop, placeholders
 from myrnn.compiler.match import Match
 from myrnn.compiler.steps import chosen
@@ -78,8 +78,9 @@ def _on_last_states(found: Found, view: View) -> dict[Node, Node]:
 def readout_after(found: Found, steps: int) -> Node | None:
     """Return the logits of a short sequence as a function of the last states, or None."""
     if steps == 0:
-        # Without rows they are made of parameters alone.
-        return found.traced.by_length[0].rebuilt(found.build.rebuild).output
+        # Without rows they are made of parameters alone, unless they draw what is drawn at a step otherwise.
+        output = found.traced.by_length[0].rebuilt(found.build.rebuild).output
+        return None if leaves_of(CallResult, [output]) else output
     if found.traced.per_step or steps not in found.left or steps >= found.middle:
         return None
     view = View(found, steps)

@@ -82,7 +82,7 @@ def _proved(found: Found, recurrence: Recurrence, lengths: Sequence[int]) -> Rec
             continue
         # With so few steps the readout may differ.
         readout = readout_after(found, steps)
-        if readout is None:
+        if readout is None or readout.size != recurrence.readout.size:
             return proved
         short[steps], refusals[steps] = readout, proved
     length = recurrence.build.given(LENGTH)
