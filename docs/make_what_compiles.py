@@ -1125,6 +1125,16 @@ def dropout_of_rows(x, w, u, v):
 
 
 @row("random")
+def dropout_of_the_last_output(x, w, u, v):
+    """Dropout in the loop of what only the readout reads."""
+    h = y = zeros(1, D)
+    for x_t in x:
+        h = tanh(x_t[None] @ w + h @ u)
+        y = dropout(h, 0.5)  # <-
+    return y @ v  # <-
+
+
+@row("random")
 def one_mask(x, w, u, v):
     """The same mask at every step."""
     h, mask = zeros(1, D), dropout(np.ones((1, D), dtype=np.float32), 0.2)  # <-

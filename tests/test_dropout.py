@@ -152,6 +152,30 @@ def all_states(x, w, u, v):
     return dropout(mg.concatenate(seen), 0.3) @ v
 
 
+def of_last_output(x, w, u, v):
+    h = y = zeros()
+    for x_t in x:
+        h = step(x_t, h, w, u)
+        y = dropout(h, 0.3)
+    return y @ v
+
+
+def last_of_all_states(x, w, u, v):
+    h, seen = zeros(), []
+    for x_t in x:
+        h = step(x_t, h, w, u)
+        seen.append(h)
+    return dropout(mg.concatenate(seen), 0.3)[-1:] @ v
+
+
+def first_of_all_states(x, w, u, v):
+    h, seen = zeros(), []
+    for x_t in x:
+        h = step(x_t, h, w, u)
+        seen.append(h)
+    return (h + dropout(mg.concatenate(seen), 0.3)[:1]) @ v
+
+
 def pooled(x, w, u, v):
     h, seen = zeros(), []
     for x_t in x:
@@ -282,9 +306,9 @@ def zoneout(x, w, u, v):
 PER_STEP = (every_step, all_states, one_mask_of_outputs)
 MODELS = [
     of_state, before_step, of_sequence, of_reversed, of_projection, of_readout, lstm, both_ways, back_over_both,
-    every_step, all_states, pooled, layers_in_the_step, layers_outside, layers_of_rows, one_mask, one_mask_of_outputs,
-    of_weights, of_first_state, three_readouts, noisy, flat, from_three_lines, with_decay,
-    at_odd_steps, zoneout,
+    every_step, all_states, of_last_output, last_of_all_states, first_of_all_states, pooled, layers_in_the_step,
+    layers_outside, layers_of_rows, one_mask, one_mask_of_outputs, of_weights, of_first_state, three_readouts, noisy,
+    flat, from_three_lines, with_decay, at_odd_steps, zoneout,
 ]  # fmt: skip
 
 
@@ -318,7 +342,7 @@ def refused(message):
 @pytest.mark.parametrize(
     ("tokens", "batch_size"), [(False, 4), pytest.param(True, 1, marks=pytest.mark.long)], ids=["batches", "tokens"]
 )
-@pytest.mark.parametrize("function", the_rest_is_long(MODELS, of_state, at_odd_steps))
+@pytest.mark.parametrize("function", the_rest_is_long(MODELS, of_state, at_odd_steps, of_last_output))
 def test_both_engines_train_to_the_same(function, tokens, batch_size, in_python):
     options = {"sequences": data(function, tokens), "batch_size": batch_size}
     (losses, weights), (others, other_weights) = (trained(function, e, **options) for e in ("mygrad", "native"))
@@ -750,7 +774,7 @@ def test_long_sequences_draw_the_same(in_python):
 
 
 @pytest.mark.parametrize(
-    "function", [of_state, of_sequence, of_readout, one_mask], ids=lambda function: function.__name__
+    "function", [of_state, of_sequence, of_readout, of_last_output, one_mask], ids=lambda function: function.__name__
 )
 def test_empty_sequences_draw_the_same(function, in_python):
     x = np.random.default_rng(0).normal(size=(7, C)).astype(np.float32)

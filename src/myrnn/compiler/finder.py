@@ -13,7 +13,7 @@ from myrnn.compiler.beginning import Beginning, BeginningFinder
 from myrnn.compiler.differences import ADVICE, both_lines, describe, first_difference, reads_a_row, where
 from myrnn.compiler.found import Earlier, Found, PassedValue, View, leaf_of
 from myrnn.compiler.graph import Node, substitute, topological
-from myrnn.compiler.leaves import INPUT, Final, Given, Kept, LoopState, Parameter, Row, StepNumber, Stepwise
+from myrnn.compiler.leaves import INPUT, Drawn, Final, Given, Kept, LoopState, Parameter, Row, StepNumber, Stepwise
 from myrnn.compiler.loops import Loop, Steps, placeholders
 from myrnn.compiler.record import Origin
 from myrnn.compiler.states import Variables, minimum_cut
@@ -280,6 +280,8 @@ class Finder:
         build, so_far = self.build, self.so_far
         found = {build.leaf(INPUT, so_far.traced.dim_input): Earlier(INPUT, 0)}
         found |= {build.leaf(Kept(k), s.node.size): Earlier(Kept(k), 0) for k, s in enumerate(so_far.passed)}
+        drawn = (given for given in so_far.evidence.given if isinstance(given, Drawn))
+        found |= {build.leaf(numbers, numbers.width): Earlier(numbers, 0) for numbers in drawn}
         states = dict(zip(placeholders(build, [n.size for n in step], self.first), step, strict=True))
         while more := [leaf for leaf, node in states.items() if node in found and leaf not in found]:
             found |= {leaf: Earlier(found[states[leaf]].of, found[states[leaf]].lag + 1) for leaf in more}

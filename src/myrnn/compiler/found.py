@@ -13,7 +13,6 @@ from myrnn.compiler.differences import ADVICE, differs_by_length, line_of
 from myrnn.compiler.graph import Builder, Node, leaves_of, substitute, topological
 from myrnn.compiler.leaves import (
     INPUT,
-    Drawn,
     Final,
     Given,
     Kept,
@@ -193,11 +192,10 @@ class Found:
         reader = next((n for n in order if node in n.inputs and n in view.origins), node)
         of_loop = "numbers of step" if isinstance(row.of, Given) else "what a loop has computed at step"
         what = "element" if row.of == INPUT else of_loop
-        draws = "  Draw what is read alone: dropout(H[-1:], 0.5), not dropout(H, 0.5)[-1:].\n"
         return NotARecurrence(
             f"the model reads {what} {row.step} of a sequence of {view.length} in another way than those around it, or "
             "out\n  of order: it is not part of a loop over the whole sequence.\n"
-            f"  {view.origins.get(reader, Origin())}\n{draws if isinstance(row.of, Drawn) else ''}{ADVICE}"
+            f"  {view.origins.get(reader, Origin())}\n{ADVICE}"
         )
 
     def last(self, number: int) -> Node:
