@@ -201,7 +201,7 @@ class Uneven:
         return self.model(np.eye(2)[[int(len(x) > 1)]])
 
 
-@pytest.mark.filterwarnings("ignore:the model is asked op by op")
+@pytest.mark.filterwarnings("ignore:the model runs op by op")
 def test_a_model_that_does_not_compile_is_queried_op_by_op(monkeypatch):
     monkeypatch.setattr("myrnn.inspection.automata.teacher.SHORT_WORDS", 20)
     found = extract_automaton(Uneven(), "01", samples=10, max_length=4)
@@ -215,7 +215,7 @@ class UnevenSteps(Uneven):
         return mg.concatenate([super().__call__(x)] * len(x))
 
 
-@pytest.mark.filterwarnings("ignore:the model is asked op by op")
+@pytest.mark.filterwarnings("ignore:the model runs op by op")
 def test_a_model_with_an_output_for_each_step_must_compile():
     with pytest.raises(InvalidArgument, match=r"returned shape \(2, 2\): of scores for each step, return the last row"):
         extract_automaton(UnevenSteps(), "01")

@@ -433,7 +433,7 @@ def test_a_model_that_is_changed_too_often_is_compiled_again_after_a_while(monke
     # About 90 iterations of sequences of 3 to 6 steps.
     monkeypatch.setattr("myrnn.training.engine.WORTH_COMPILING", 400)
     changes = {50: set_scale, 100: set_mask, 150: set_secret}
-    with pytest.warns(UserWarning, match="^training goes on op by op with MyGrad for a while, because") as caught:
+    with pytest.warns(UserWarning, match="^the model runs op by op with MyGrad for a while, because") as caught:
         parameters, engines = changed_while_training("auto", changes)
     assert len(caught) == 1
     assert engines == [("native", 100), ("mygrad", 98), ("native", 102)]
@@ -441,7 +441,7 @@ def test_a_model_that_is_changed_too_often_is_compiled_again_after_a_while(monke
 
 
 def test_a_model_that_is_no_longer_a_recurrence_continues_op_by_op():
-    with pytest.warns(UserWarning, match="^training goes on op by op with MyGrad, because") as caught:
+    with pytest.warns(UserWarning, match="^the model runs op by op with MyGrad, because") as caught:
         _, engines = changed_while_training("auto", {100: set_training})
     assert (len(caught), engines) == (1, [("native", 100), ("mygrad", 200)])
 
@@ -450,7 +450,7 @@ def test_a_model_that_is_no_longer_a_recurrence_continues_op_by_op():
 def test_a_model_that_is_changed_repeatedly_alternates_between_engines(monkeypatch):
     monkeypatch.setattr("myrnn.training.engine.WORTH_COMPILING", 400)
     changes = {50: set_scale, 100: set_mask, 200: set_secret}
-    with pytest.warns(UserWarning, match="^training goes on op by op with MyGrad for a while, because") as caught:
+    with pytest.warns(UserWarning, match="^the model runs op by op with MyGrad for a while, because") as caught:
         parameters, engines = changed_while_training("auto", changes)
     assert len(caught) == 2
     assert engines == [("native", 100), ("mygrad", 98), ("native", 2), ("mygrad", 98), ("native", 2)]
@@ -461,7 +461,7 @@ def test_a_model_that_is_changed_repeatedly_alternates_between_engines(monkeypat
 def test_a_model_that_is_changed_back_is_compiled_again(monkeypatch):
     monkeypatch.setattr("myrnn.training.engine.WORTH_COMPILING", 400)
     changes = {50: set_training, 100: lambda model: setattr(model, "training", False)}
-    with pytest.warns(UserWarning, match="^training goes on op by op with MyGrad, because") as caught:
+    with pytest.warns(UserWarning, match="^the model runs op by op with MyGrad, because") as caught:
         _, engines = changed_while_training("auto", changes)
     assert (len(caught), engines) == (1, [("native", 50), ("mygrad", 98), ("native", 152)])
 

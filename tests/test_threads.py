@@ -73,7 +73,7 @@ class Widthless:
         return self.inner(x)
 
 
-@pytest.mark.filterwarnings("ignore:training goes on op by op:UserWarning")
+@pytest.mark.filterwarnings("ignore:the model runs op by op:UserWarning")
 @pytest.mark.parametrize(
     "use",
     [

@@ -12,6 +12,7 @@ import numpy as np
 from mygrad import Tensor
 
 from myrnn import _checks
+from myrnn._user_code import warn
 from myrnn.compiler.explain import explained
 from myrnn.compiler.guard import Guard
 from myrnn.compiler.model import CompiledModel
@@ -109,6 +110,11 @@ def compile_for(model: Any, sequences: Sequences) -> CompiledModel:
     """Compile a model for use on such sequences: up to their lengths, within the limits of `compile`."""
     longest = int(np.clip(sequences.lengths.max(initial=1), 1, MAX_LENGTH))
     return compile(model, longest, dim_input=sequences.dim_input, check=False)
+
+
+def warn_of_fallback(refusal: CompileError, how_long: str = "") -> None:
+    """Warn that a model is used without native code; a command that uses it several times shows the same text once."""
+    warn(f"the model runs op by op with MyGrad{how_long}, because {refusal}")
 
 
 # The last compiled models: training, evaluation and inspection of one model, or models of one class, follow each other.

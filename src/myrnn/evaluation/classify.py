@@ -12,9 +12,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from myrnn import _checks
 from myrnn._signals import held_interrupts
-from myrnn._user_code import warn
 from myrnn.compiler import CompiledModel, compile
-from myrnn.compiler.compilation import compile_for
+from myrnn.compiler.compilation import compile_for, warn_of_fallback
 from myrnn.compiler.reference import MYGRAD
 from myrnn.errors import CompileError, InvalidArgument, NotFinite
 from myrnn.finite import is_lost
@@ -159,7 +158,7 @@ class Classifier:
                 except CompileError as error:
                     if self._engine == "native":
                         raise
-                    warn(f"the model is evaluated op by op with MyGrad, because {error}")
+                    warn_of_fallback(error)
                     self._engine = "mygrad"
             return reference()
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from myrnn import _checks
 from myrnn._user_code import warn
-from myrnn.compiler.compilation import compile_for
+from myrnn.compiler.compilation import compile_for, warn_of_fallback
 from myrnn.compiler.differences import ADVICE
 from myrnn.compiler.probe import unreached
 from myrnn.compiler.recorder import recorded
@@ -141,7 +141,7 @@ class ChosenEngine:
                 raise CompileError(f"truncate needs a compiled model, and this one is none: {why}") from error
             if self._fallback is None:
                 raise
-            _warn_of_fallback(error)
+            warn_of_fallback(error)
 
     def _native(self, example: Sequences) -> NativeEngine:
         # Windows continue up to the end of their sequence.
@@ -186,10 +186,10 @@ class ChosenEngine:
         assert self._fallback is not None
         self._engine, self._is_changed = self._fallback, has_changed
         if not has_changed:
-            _warn_of_fallback(error)
+            warn_of_fallback(error)
         elif self._steps < WORTH_COMPILING:
             self._steps = 0
-            _warn_of_fallback(error, " for a while")
+            warn_of_fallback(error, " for a while")
 
     def _compile_again(self, sequences: Sequences) -> None:
         self._steps, self._is_changed = 0, False
@@ -198,7 +198,7 @@ class ChosenEngine:
         except CompileError as error:
             # It may be changed back.
             self._is_changed = True
-            _warn_of_fallback(error)
+            warn_of_fallback(error)
 
     def checked(self, given: Any) -> str:
         """Return the name of an engine, if this one has that name or can switch to it."""
@@ -211,10 +211,6 @@ class ChosenEngine:
         """Switch to the engine of this name."""
         if name != self.name and self._fallback is not None:
             self._engine, self._is_changed = self._fallback, False
-
-
-def _warn_of_fallback(error: CompileError, how_long: str = "") -> None:
-    warn(f"training goes on op by op with MyGrad{how_long}, because {error}")
 
 
 def _warn_of_rounding(model: Any) -> None:

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from myrnn import _checks
-from myrnn._user_code import warn
 from myrnn.compiler import CompiledModel, State
+from myrnn.compiler.compilation import warn_of_fallback
 from myrnn.compiler.reader import Reader
 from myrnn.errors import CompileError, InvalidArgument
 from myrnn.evaluation.classify import Classifier
@@ -88,7 +88,7 @@ class Teacher:
             self._compiled = compiled_of(source, self._width)
             self._width = self._compiled.dim_input
         except CompileError as error:
-            warn(f"the model is asked op by op with MyGrad, because {error}")
+            warn_of_fallback(error)
             self._classifier = Classifier(source, "mygrad")
         self._accept = self._checked_class(accept)
 
