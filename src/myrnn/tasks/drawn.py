@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Annotated, Any, ClassVar, Self
 
 import numpy as np
@@ -30,11 +30,10 @@ def bounded(title: str, description: str, examples: str, least: int = 1, most: i
     return Meta(ge=least, le=most, title=title, description=description, examples=list(map(int, examples.split())))
 
 
-AlphabetSize = Annotated[int, bounded("Digits", "How many different symbols there are.", "2 3 5 10", 2, 100_000)]
+_digits = partial(bounded, "Digits", "How many different symbols there are.", "2 3 5 10", 2)
+AlphabetSize = Annotated[int, _digits(100_000)]
 # Of symbols that are also the classes.
-ClassCount = Annotated[
-    int, bounded("Digits", "How many different symbols there are.", "2 3 5 10", 2, LARGEST_LABEL + 1)
-]
+ClassCount = Annotated[int, _digits(LARGEST_LABEL + 1)]
 
 
 @dataclass(frozen=True)
