@@ -169,6 +169,15 @@ def folded(x, w, u, v):
 
 
 @row("loop")
+def evaluated(x, w, u, v):
+    """A step written as text."""
+    h = zeros(D)
+    for x_t in x:
+        h = eval("tanh(z)", {"tanh": tanh, "z": x_t @ w + h @ u})  # <-
+    return h @ v
+
+
+@row("loop")
 def backwards(x, w, u, v):
     """From the last row to the first."""
     h = zeros(D)

@@ -279,6 +279,13 @@ def from_three_lines(x, w, u, v):
     return dropped(h) @ v
 
 
+def from_a_text(x, w, u, v):
+    h = zeros()
+    for x_t in x:
+        h = eval("dropout(z, 0.3)", {"dropout": dropout, "z": step(x_t, h, w, u)})
+    return h @ v
+
+
 def with_decay(x, w, u, v):
     h = zeros()
     for t, x_t in enumerate(x):
@@ -308,7 +315,7 @@ MODELS = [
     of_state, before_step, of_sequence, of_reversed, of_projection, of_readout, lstm, both_ways, back_over_both,
     every_step, all_states, of_last_output, last_of_all_states, first_of_all_states, pooled, layers_in_the_step,
     layers_outside, layers_of_rows, one_mask, one_mask_of_outputs, of_weights, of_first_state, three_readouts, noisy,
-    flat, from_three_lines, with_decay, at_odd_steps, zoneout,
+    flat, from_three_lines, from_a_text, with_decay, at_odd_steps, zoneout,
 ]  # fmt: skip
 
 
@@ -342,7 +349,7 @@ def refused(message):
 @pytest.mark.parametrize(
     ("tokens", "batch_size"), [(False, 4), pytest.param(True, 1, marks=pytest.mark.long)], ids=["batches", "tokens"]
 )
-@pytest.mark.parametrize("function", the_rest_is_long(MODELS, of_state, at_odd_steps, of_last_output))
+@pytest.mark.parametrize("function", the_rest_is_long(MODELS, of_state, at_odd_steps, of_last_output, from_a_text))
 def test_both_engines_train_to_the_same(function, tokens, batch_size, in_python):
     options = {"sequences": data(function, tokens), "batch_size": batch_size}
     (losses, weights), (others, other_weights) = (trained(function, e, **options) for e in ("mygrad", "native"))

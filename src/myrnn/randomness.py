@@ -13,7 +13,7 @@ from collections import defaultdict
 from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import dataclass
-from types import FrameType
+from types import CodeType, FrameType
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
@@ -207,10 +207,11 @@ def run_with(source: RandomSource, model: Callable[[Any], Any], x: Any) -> Any:
 class Sites:
     """Numbers the sites of a model in the order in which one call reaches them."""
 
-    # A site is a line of code together with the calls that lead to it from `run_with`.
+    # A site is a line of code together with the calls that lead to it from `run_with`. Code is compared by its content:
+    # a text has new code whenever it is evaluated.
 
     def __init__(self) -> None:
-        self._numbers: dict[tuple[tuple[int, int], ...], int] = {}
+        self._numbers: dict[tuple[tuple[CodeType, int], ...], int] = {}
 
     def number(self) -> int:
         """Return the site of the current call of `dropout` or `noise`."""
@@ -218,7 +219,7 @@ class Sites:
         frame: FrameType | None = sys._getframe(4)
         chain = []
         while frame is not None and frame.f_code is not run_with.__code__:
-            chain.append((id(frame.f_code), frame.f_lasti))
+            chain.append((frame.f_code, frame.f_lasti))
             frame = frame.f_back
         return self._numbers.setdefault(tuple(chain), len(self._numbers))
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from functools import wraps
 from threading import get_ident
-from types import FrameType
+from types import CodeType, FrameType
 from typing import Any
 from weakref import ref
 
@@ -89,7 +89,7 @@ class _Recorder:
         # The id of an operation -> the best name of its result, after the rank of that name.
         self._names: dict[int, tuple[int, str]] = {}
         # How many times each instruction has run in a call of its function.
-        self._counts: Counter[tuple[int, int, int]] = Counter()
+        self._counts: Counter[tuple[int, int, CodeType | None]] = Counter()
         # The frames of the user's functions that ran, each after its caller, with the numbers of the call: a frame that
         # is kept keeps its variables. The caller of the model is not among them.
         self._frames: dict[FrameType, Execution] = {}
@@ -206,12 +206,13 @@ class _Recorder:
             while caller in self._frames and caller.f_code is not called.f_code:
                 caller = user_frame(caller.f_back)
             known = None if caller is None else self._frames.get(caller)
-            self._frames[called] = known or self._run(frame, id(called.f_code))
+            self._frames[called] = known or self._run(frame, called.f_code)
             frame = called
 
-    def _run(self, frame: FrameType | None, called: int = 0) -> Execution:
+    def _run(self, frame: FrameType | None, called: CodeType | None = None) -> Execution:
         """Return the numbers of what a frame does now: an operation, or a call."""
         run, at = (Execution(0, 0), 0) if frame not in self._frames else (self._frames[frame], frame.f_lasti)
+        # Code is compared by its content: a text has new code whenever it is evaluated.
         place = (run.turn, at, called)
         self._counts[place] += 1
         return Execution(hash((run.site, at, called)), hash((*place, self._counts[place])))
