@@ -109,6 +109,31 @@ def test_a_first_step_has_no_gradient_through_what_only_later_steps_need():
         np.testing.assert_allclose(gradient, known, rtol=1e-3, atol=1e-5)
 
 
+class Sum:
+    """Sums up what a loop before computes of each row, and multiplies the sum in the same step."""
+
+    def __init__(self):
+        rng = np.random.default_rng(0)
+        shapes = {"e": (C, E), "a": (E, D), "c": (D, D), "h": (D, D), "y": (D, K)}
+        self.w = {name: mg.tensor(rng.normal(size=s).astype(np.float32) / 2) for name, s in shapes.items()}
+        self.parameters = tuple(self.w.values())
+
+    def __call__(self, x):
+        w, z, h, rows = self.w, np.zeros(D, dtype=np.float32), np.zeros(D, dtype=np.float32), []
+        for x_t in x:
+            z = z + x_t @ w["e"] @ w["a"]
+            h = mg.tanh(z @ w["c"] + h @ w["h"])
+            rows.append(h @ w["y"])
+        return mg.stack(rows)
+
+
+@pytest.mark.usefixtures("in_python")
+def test_what_is_added_to_a_state_at_the_first_step_has_a_gradient():
+    # It is that of the state, which is not read otherwise.
+    compiled = compile(Sum(), dim_input=C, check=False)
+    assert disagreement(compiled, ([1], [6], [5, 11, 1, 2])) is None
+
+
 class Twice:
     """Two loops, of which the second goes backward and reads what the first computes from its rows."""
 

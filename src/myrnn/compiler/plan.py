@@ -471,10 +471,10 @@ def _unread_at_first(derivative: Derivative) -> frozenset[Node]:
     for loop, pullback, first in zip(r.loops, derivative.loops, r.first_states, strict=True):
         if loop.backward:
             continue
-        own = {i: node for i, node in pullback.states.items() if first <= i < first + len(loop.step)}
-        others = [n for n in backward_targets(pullback) if n not in own.values()]
-        # The gradient of a weight that is added to a state is the state's gradient.
+        own = {i for i in range(first, first + len(loop.step)) if LoopState(i) not in read}
+        # The gradient of what is added to a state, such as a weight or a kept value, is the state's gradient.
         terms = [term for several in pullback.weights.values() for term in several]
-        needed = set(topological([*others, *terms, *(node for i, node in own.items() if LoopState(i) in read)]))
-        unread |= {node for i, node in own.items() if LoopState(i) not in read and node not in needed}
+        others = [node for i, node in pullback.states.items() if i not in own]
+        needed = set(topological([*others, *pullback.kept.values(), *terms]))
+        unread |= {node for i, node in pullback.states.items() if i in own and node not in needed}
     return frozenset(unread)
