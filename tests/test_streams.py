@@ -290,6 +290,29 @@ class Carries(Tagger):
         return mg.concatenate(logits), [h]
 
 
+class Mixes(Tagger):
+    """Mixes each row with the two before, which are carried; those before the first are learned."""
+
+    def begin(self):
+        return [np.zeros((1, D), np.float32), self.h0, self.h0]
+
+    def going_on(self, x, states, first):
+        (h, before, earlier), logits = states, []
+        for x_t in x:
+            row = x_t[None] @ self.w
+            h = tanh((row + before * earlier) @ self.u + 0.5 * h)
+            before, earlier = row, before
+            logits.append(h @ self.v)
+        return mg.concatenate(logits), [h, before, earlier]
+
+
+@pytest.mark.usefixtures("in_python")
+@pytest.mark.parametrize("steps", [1, 2, 6])
+def test_earlier_rows_are_carried(steps):
+    optimizer_of = partial(Adam, learning_rate=0.01)
+    check_training(Mixes, data([11, 0, 1, 5]), 2, steps, 12, optimizer_of, rtol=1e-3, atol=1e-4)
+
+
 STEPS = {
     "low rank": lambda m, z, h: tanh(z + h @ m.m @ m.n),
     "bottleneck": lambda m, z, h: tanh(z + tanh(h @ m.m) @ m.n),

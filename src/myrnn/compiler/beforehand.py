@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from myrnn.compiler.delays import made_of_rows, with_delays_apart
 from myrnn.compiler.graph import Node, fixed_nodes, substitute, topological
 from myrnn.compiler.leaves import INPUT, Kept
 from myrnn.compiler.loops import Loop, Recurrence, chosen_by_time
@@ -20,6 +21,7 @@ Nodes = dict[Node, None]
 
 def move_beforehand(recurrence: Recurrence) -> Recurrence:
     """Return the recurrence with such loops."""
+    recurrence = with_delays_apart(recurrence)
     build, next_number = recurrence.build, max(recurrence.kept, default=-1) + 1
     loops, known = list[Loop](), dict[Node, Node]()
     for loop in recurrence.loops:
@@ -42,11 +44,7 @@ def move_beforehand(recurrence: Recurrence) -> Recurrence:
 def _computed_from_rows(loop: Loop) -> list[Node]:
     """Return the nodes to compute beforehand: few numbers, from which the rest follows without much work."""
     order = topological([*loop.step, *loop.kept.values()]) if loop.step else []
-    from_rows, fixed = set[Node](), fixed_nodes(order)
-    for node in (n for n in order if n not in fixed):
-        is_row = node.leaf == INPUT or isinstance(node.leaf, Kept)
-        if is_row or (node.inputs and all(i in fixed or i in from_rows for i in node.inputs)):
-            from_rows.add(node)
+    from_rows, fixed = made_of_rows(order), fixed_nodes(order)
     needed: dict[Node, Nodes] = {}
     # What only some steps need has a gradient that is selected in their loop.
     selected = chosen_by_time([*loop.step, *loop.kept.values()])
@@ -62,6 +60,8 @@ def _computed_from_rows(loop: Loop) -> list[Node]:
     chosen: Nodes = {}
     for node in (*read, *loop.step):
         chosen |= needed.get(node, {})
+    # What later loops read has a buffer in any case.
+    chosen |= {n: None for n in loop.kept.values() if n in from_rows and n.inputs and n not in selected}
     return list(chosen)
 
 

@@ -274,7 +274,7 @@ class ResultBuffers:
                 first + loop.step.index(node): self.kept_gradients[k].buffer
                 for loop, first in zip(r.loops, r.first_states, strict=True)
                 for k, node in loop.kept.items()
-                if node in loop.step
+                if node in loop.step and not isinstance(node.leaf, LoopState)
             }
             | {i: place.buffer for i, place in self.moved_gradients.items()},
             input_gradients=self.input_gradients.buffer if self.input_gradients else None,

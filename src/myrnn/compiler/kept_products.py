@@ -34,7 +34,8 @@ def move_products(recurrence: Recurrence) -> tuple[Recurrence, tuple[Moved, ...]
     for number, loop in enumerate(recurrence.loops):
         for k in loop.kept:
             products = _products_of(recurrence, number, k)
-            if products:
+            read = {kept.number for one in found for kept in leaves_of(Kept, one.products.values())}
+            if products and k not in read:
                 found.append(_moved(recurrence, number, k, products))
                 recurrence = _without(recurrence, number, loop.kept[k], found[-1])
     return recurrence, tuple(found)
@@ -59,7 +60,7 @@ def _products_of(recurrence: Recurrence, number: int, k: int) -> list[Node]:
     beginning = [n for loop in loops for n in loop.initial]
     if not source.isdisjoint([*targets, recurrence.readout]) or leaf in topological(beginning):
         return []
-    known = {Kept(i) for loop in loops[:number] for i in loop.kept} | {leaf.leaf, INPUT}
+    known = {Kept(i) for loop in loops[: number + 1] for i in loop.kept} | {INPUT}
     if not all(one in known or isinstance(one, WEIGHTS | Constant) for one in leaves_of(Leaf, products)):
         return []
     return products if sum(n.size for n in products) < leaf.size else []
@@ -76,7 +77,8 @@ def _without(recurrence: Recurrence, number: int, matrix: Node, moved: Moved) ->
     """Return the recurrence whose loop keeps products instead of a matrix."""
     build, loops = recurrence.build, list(recurrence.loops)
     loop = loops[number]
-    own = substitute(build, list(moved.products.values()), {moved.leaf: matrix})
+    at_step = {build.leaf(Kept(k), node.size): node for k, node in loop.kept.items()}
+    own = substitute(build, list(moved.products.values()), at_step)
     kept = {k: n for k, n in loop.kept.items() if Kept(k) != moved.leaf.leaf} | dict(
         zip(moved.products, own, strict=True)
     )

@@ -18,6 +18,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TypeVar
 
+from myrnn.compiler.delays import with_delays_first
 from myrnn.compiler.differences import ADVICE
 from myrnn.compiler.finder import Finder
 from myrnn.compiler.found import Evidence, Found, View
@@ -45,7 +46,7 @@ def roll(traced: Traces) -> Recurrence:
         found = found if isinstance(turned, NotARecurrence) else turned
     if isinstance(found, NotARecurrence):
         raise found
-    return found
+    return with_delays_first(found)
 
 
 def _attempted(search: Callable[[], Searched]) -> Searched | NotARecurrence:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
+from itertools import starmap
 from typing import Any
 
 import numpy as np
@@ -340,10 +341,13 @@ class _Scheduler:
                 part.stand([self._gradient_leaves[i]], [self._results.last_gradients[i]])
                 part.compute(_end(loop), part.stores([self._gradient_leaves[i]], [self._results.gradients[i]]))
         part.stand(self._gradient_leaves[own], self._results.gradients[own], _after(loop))
+        sizes = {Kept(k): n.size for k, n in loop.kept.items()}
         part.stand(
-            [self._leaf(Gradient(Kept(k)), n.size) for k, n in loop.kept.items()],
+            [self._leaf(Gradient(leaf), size) for leaf, size in sizes.items()],
             [self._results.kept_gradients[k] for k in loop.kept],
         )
+        # What the loop keeps instead of a state may be computed from what else it keeps.
+        part.stand(starmap(self._leaf, sizes.items()), [self._results.kept[k] for k in loop.kept])
         part.instructions += [
             self._form.clear(self._results.kept_gradients[k].buffer)
             for k in loop.kept
