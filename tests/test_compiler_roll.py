@@ -270,6 +270,33 @@ def test_special_cases_of_an_empty_sequence_are_compiled(run, sizes):
     assert recurrence.state_sizes == sizes
     (empty,) = traces_of(model, Builder(), (0,)).values()
     assert unroll(recurrence, 0) is substitute(build, [empty.output], {})[0]
+    assert recurrence.readout.operation != "select"
+
+
+def first_row(m, x):
+    return x[:1] @ m.A[:, :2] + plain(m, x)
+
+
+def test_an_empty_sequence_may_have_logits_of_no_class():
+    assert rolled(first_row, (0, *LENGTHS))[1].readout.size == 2
+
+
+def both_ways_over_two_rows(m, x):
+    def last(rows):
+        s, before, h = zeros(), np.zeros((1, C), np.float32), zeros()
+        for x_t in rows:
+            s = mg.tanh(x_t[np.newaxis] @ m.A + s @ m.B)
+            h, before = s * (x_t[np.newaxis] @ m.A + before @ (0.5 * m.A)), x_t[np.newaxis]
+        return h
+
+    return (last(x) + last(x[::-1])) @ m.W
+
+
+def test_a_loop_that_carries_rows_leaves_them_to_a_loop_in_the_other_direction():
+    recurrence = rolled(both_ways_over_two_rows)[1]
+    # The last two rows, a product with the last one, and s.
+    assert [sorted(n.size for n in loop.step) for loop in recurrence.loops] == 2 * [[C, C, D, D]]
+    assert not any(loop.kept for loop in recurrence.loops)
 
 
 def test_a_model_can_treat_an_empty_sequence_differently():

@@ -131,7 +131,7 @@ class BeginningFinder:
         """Return the states that a step computes differently from later ones, and what it shows of those before it."""
         odd: set[int] = set()
         while True:
-            match = Match(self.folded, self.first, t, self.so_far.ends)
+            match = Match(self.folded, self.first, t, self.view.row_at)
             differs = self._match(match, t, {i: node for i, node in after.items() if i not in odd})
             if differs is None:
                 # A value made of this row cannot exist before it, so its readers differ here.
@@ -211,7 +211,7 @@ class BeginningFinder:
         for n in topological([later], stop=known):
             if isinstance(n.leaf, Row) and n not in known:
                 known[n] = self.build.leaf(n.leaf.of, n.size) if n.leaf.step == self.middle else n
-        match = Match(view.folded, self.first, length - 1, self.so_far.ends)
+        match = Match(view.folded, self.first, length - 1, view.row_at)
         if match.add(substitute(self.build, [later], known)[0], view.logits_of(length - 1)) is not None:
             return {}
         self.written = dict(zip(view.nodes, view.written, strict=True)) | self.written

@@ -11,7 +11,7 @@ from math import inf
 from myrnn.compiler.alignment import Alignment
 from myrnn.compiler.beginning import Beginning, BeginningFinder
 from myrnn.compiler.differences import ADVICE, both_lines, describe, first_difference, reads_a_row, where
-from myrnn.compiler.found import Earlier, Found, PassedValue, View, leaf_of
+from myrnn.compiler.found import Found, LaggedRow, PassedValue, View, leaf_of
 from myrnn.compiler.graph import Node, substitute, topological
 from myrnn.compiler.leaves import INPUT, Drawn, Final, Given, Kept, LoopState, Parameter, Row, StepNumber, Stepwise
 from myrnn.compiler.loops import Loop, Steps, placeholders
@@ -46,9 +46,8 @@ class FoundLoop:
     # Values that are only known as numbers in the first step, if the numbers do not determine the initial state.
     hidden: Sequence[Around]
     beginning: Beginning
-    rows: Mapping[Node, Earlier]  # what the step reads, and its states that are rows of earlier steps
-    of_row: Mapping[Node, None]  # values of the step that are made only of what it reads
-    of_rows: Mapping[Node, None]  # values of the step that are made only of that and of such states
+    rows: Mapping[Node, LaggedRow]  # what the step reads, and its states that are rows of earlier steps
+    of_row: Mapping[Node, None]  # what the step reads, and values that are made only of the row of the sequence
 
 
 class Finder:
@@ -121,13 +120,12 @@ class Finder:
             labels = {n: self._labels(found, view) for n, view in self.views.items()}
             again = self._computed_again(found.loop, labels[self.so_far.longest])
             labels = {n: _without(again, several) for n, several in labels.items()}
-            elsewhere = self._made_elsewhere(found, labels[self.so_far.longest])
-            labels = {n: _without(elsewhere, several) for n, several in labels.items()}
             longest = labels[self.so_far.longest]
             if not (forced or found.hidden) and set(self.view.nodes).issuperset(found.cut):
                 self._check_all_steps(found.loop, longest)
             kept, ends = self._read_outside(longest, found)
-            passed = {node: self._passed(node, longest, found) for node in [*kept, *(node for node, _ in ends)]}
+            read = dict.fromkeys([*kept, *(node for node, _ in ends)])
+            passed = {n: self._passed(n, k, longest, found) for k, n in enumerate(read, len(self.so_far.passed))}
             # A value read some steps before the end is passed on step by step.
             more = [
                 self._around(longest, n, i) for n, lag in ends if lag or passed[n].last is None for i in range(lag + 1)
@@ -181,8 +179,9 @@ class Finder:
             step = tuple(template[n] for n in cuts[1])
         loop = Loop(beginning.initial, step, {}, self.backward, any(are_ahead))
         rows = self._rows(step)
-        of_row = _made_of([row for row, earlier in rows.items() if earlier.lag == 0], template.values())
-        return FoundLoop(loop, template, cuts[1], hidden, beginning, rows, of_row, _made_of(rows, template.values()))
+        read = [leaf for leaf, row in rows.items() if row.lag == 0]
+        of_row = _made_of([leaf for leaf in read if leaf.leaf == INPUT], template.values()) | dict.fromkeys(read)
+        return FoundLoop(loop, template, cuts[1], hidden, beginning, rows, of_row)
 
     def _cut(
         self, placed: Positions, step: int, forced: Sequence[Node], beside: Sequence[Node]
@@ -244,14 +243,15 @@ class Finder:
         view, so_far, rows = self.views[length], self.so_far, dict[Node, Node]()
         for node in view.nodes:
             if isinstance(end := node.leaf, Final) and so_far.passed[end.number].backward == self.backward:
-                row = so_far.row_of(end.number)
+                row = so_far.passed[end.number].row
                 rows[node] = self.build.leaf(Row(length - 1 - row.lag, row.of), node.size)
         return substitute(self.build, view.nodes, rows)
 
     def _at_the_end(self, step: int) -> dict[Node, Node]:
         """Return the nodes of the loop as a sequence that ends after this step shows them."""
-        rows = {n: n.leaf for n in self.inside if isinstance(n.leaf, Row) and n.leaf.step <= step}
-        last = {n: leaf_of(self.so_far, self.build, row, step + 1, n.size, self.backward) for n, row in rows.items()}
+        rows = {n: n.leaf for n in self.inside if isinstance(n.leaf, Row)}
+        leaves = {n: leaf_of(self.so_far, row, step + 1, self.backward) for n, row in rows.items()}
+        last = {n: self.build.leaf(leaf, n.size) for n, leaf in leaves.items()}
         return dict(zip(self.inside, substitute(self.build, self.inside, last), strict=True))
 
     def _step(self, before: Sequence[Node], after: Sequence[Node], step: int) -> dict[Node, Node]:
@@ -275,16 +275,15 @@ class Finder:
 
     # What the rest reads ---------------------------------------------------------------------------------------------
 
-    def _rows(self, step: Sequence[Node]) -> dict[Node, Earlier]:
+    def _rows(self, step: Sequence[Node]) -> dict[Node, LaggedRow]:
         """Return what steps read, of the sequence and of earlier loops, and the states that are earlier rows."""
         build, so_far = self.build, self.so_far
-        found = {build.leaf(INPUT, so_far.traced.dim_input): Earlier(INPUT, 0)}
-        found |= {build.leaf(Kept(k), s.node.size): Earlier(Kept(k), 0) for k, s in enumerate(so_far.passed)}
-        drawn = (given for given in so_far.evidence.given if isinstance(given, Drawn))
-        found |= {build.leaf(numbers, numbers.width): Earlier(numbers, 0) for numbers in drawn}
+        read = {k: size for k, size in so_far.read_by_steps.items() if not isinstance(k, Given) or isinstance(k, Drawn)}
+        found = {build.leaf(one, size): LaggedRow(one, 0) for one, size in read.items()}
         states = dict(zip(placeholders(build, [n.size for n in step], self.first), step, strict=True))
         while more := [leaf for leaf, node in states.items() if node in found and leaf not in found]:
-            found |= {leaf: Earlier(found[states[leaf]].of, found[states[leaf]].lag + 1) for leaf in more}
+            rows = {leaf: found[states[leaf]] for leaf in more}
+            found |= {leaf: LaggedRow(row.of, row.lag + 1) for leaf, row in rows.items()}
         return found
 
     def _labels(self, of_loop: FoundLoop, view: View) -> dict[Node, list[Label]]:
@@ -309,16 +308,14 @@ class Finder:
             if n in before and (n in needed or n not in after)
         ]
         nodes += of_loop.of_row
-        sizes: dict[Stepwise, int] = {INPUT: so_far.traced.dim_input}
-        sizes |= {Kept(k): s.node.size for k, s in enumerate(so_far.passed)}
-        sizes |= {given: given.width for given in so_far.evidence.given}
+        sizes = so_far.read_by_steps
 
         def value(read: Stepwise, size: int, t: int) -> Node:
             if isinstance(read, StepNumber):
                 return build.constant(float(t))
             if isinstance(read, Given) and (t, read) in of_loop.beginning.inline:
                 return build.constant(of_loop.beginning.inline[t, read])
-            return leaf_of(so_far, build, Row(t, read), view.length, size, self.backward)
+            return build.leaf(view.row_at(t, read), size)
 
         rows = [
             {build.leaf(read, size): value(read, size, t) for read, size in sizes.items()} for t in range(view.length)
@@ -327,7 +324,9 @@ class Finder:
         labels: dict[Node, list[Label]] = {}
         for t, (_, found) in enumerate(steps.over(rows, nodes)):
             for node, one in zip(nodes, found, strict=True):
-                if not one.is_constant and not isinstance(one.leaf, Parameter):
+                # An end that the states of an earlier loop show is no value of this loop.
+                is_shown = isinstance(one.leaf, Final) and so_far.passed[one.leaf.number].last is not None
+                if not (one.is_constant or isinstance(one.leaf, Parameter) or is_shown):
                     labels.setdefault(one, []).append((node, t))
         return labels
 
@@ -341,15 +340,6 @@ class Finder:
         present, own = set(self.view.nodes), set(loop.step)
         made = [n for n in dict.fromkeys(n for n, _ in known) if n.inputs and n not in own]
         return {n for n, end in zip(made, substitute(self.build, made, last), strict=True) if end in present}
-
-    def _made_elsewhere(self, of_loop: FoundLoop, labels: Mapping[Node, Sequence[Label]]) -> set[Node]:
-        """Return values made of several rows that are not for this loop: the rest does not read that of its first step.
-
-        They begin with another row, in the other direction for example, and the rest makes them of the rows.
-        """
-        present, needed = set(self.view.nodes), set(topological(of_loop.loop.step))
-        begun = {label for node in present & labels.keys() for label in labels[node]}
-        return {n for n in of_loop.of_rows if n not in of_loop.of_row and n not in needed and (n, 0) not in begun}
 
     def _check_all_steps(self, loop: Loop, labels: dict[Node, list[Label]]) -> None:
         """Check that the longest trace continues the loop after the analysed step."""
@@ -387,7 +377,7 @@ class Finder:
                 if t == end and often[template, end] > often[template, self.middle]:
                     ends[template, 0] = None
             elif t >= end - self.so_far.traced.back and (
-                template not in of_loop.of_rows or often[template, t] > often[template, self.middle]
+                template not in of_loop.of_row or often[template, t] > often[template, self.middle]
             ):
                 ends[template, end - t] = None
         return list(kept), list(ends)
@@ -399,7 +389,7 @@ class Finder:
             raise self._looks_back([])
         return tuple(where[one] for one in wanted)
 
-    def _passed(self, template: Node, labels: dict[Node, list[Label]], of_loop: FoundLoop) -> PassedValue:
+    def _passed(self, template: Node, number: int, labels: dict[Node, list[Label]], of_loop: FoundLoop) -> PassedValue:
         """Return the passed value of a node of the step."""
         cut, here = of_loop.cut, self._around(labels, template)[self.middle - self.around[0]]
         known = dict(zip(cut, placeholders(self.build, [n.size for n in cut], self.first), strict=True))
@@ -407,7 +397,8 @@ class Finder:
         last = None
         if not any(isinstance(n.leaf, Row) and n not in known for n in order):
             (last,) = substitute(self.build, [here], {**known, **self.so_far.lasts(order, known)})
-        return PassedValue(template, self.backward, last, len(self.so_far.loops), of_loop.rows.get(template))
+        row = of_loop.rows.get(template, LaggedRow(Kept(number), 0))
+        return PassedValue(template, self.backward, last, len(self.so_far.loops), row)
 
     def _with(
         self,
@@ -419,8 +410,8 @@ class Finder:
     ) -> Found:
         """Return what was found with the loop, and the remaining traces with the values that it passes on."""
         so_far = self.so_far
-        # What is a row stays that row.
-        numbers = {s.node: len(so_far.passed) + i for i, s in enumerate(passed) if s.row is None}
+        # The rest reads rows of its own for all but those values that are rows themselves.
+        numbers = {s.node: k for k, s in enumerate(passed, len(so_far.passed)) if s.row.of == Kept(k)}
         # A state that holds an older value has its own name only at the end of the sequence.
         last = self.views[self.middle + 1]
         named = {

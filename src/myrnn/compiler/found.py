@@ -16,7 +16,6 @@ from myrnn.compiler.leaves import (
     Final,
     Given,
     Kept,
-    Leaf,
     LoopState,
     Row,
     StepNumber,
@@ -33,8 +32,8 @@ from myrnn.errors import NotARecurrence
 
 
 @dataclass(frozen=True)
-class Earlier:
-    """The row that steps read of something, so many steps before."""
+class LaggedRow:
+    """The row of the sequence, of a passed value or of given numbers, `lag` steps before the current one."""
 
     of: Stepwise
     lag: int
@@ -49,8 +48,12 @@ class PassedValue:
     # Its value at the end, made of last states; None if it is not a state or made of none.
     last: Node | None
     loop: int
-    # The row that it is, if it is one: then the rest reads that row.
-    row: Earlier | None = None
+    # What the rest reads: a row of its own, or a row that the loop only carries on.
+    row: LaggedRow
+
+    def end(self, length: int) -> int:
+        """Return the step of its last row."""
+        return self.row.lag if self.backward else length - 1 - self.row.lag
 
 
 @dataclass(frozen=True)
@@ -155,26 +158,16 @@ class Found:
 
     def ending_at(self, row: Row, length: int) -> int | None:
         """Return the passed value of which a row of a trace is the end, None if there is none."""
-        found = None
-        for k, value in enumerate(self.passed):
-            if self.row_of(k).of == row.of and self.end_of(k, length) == row.step:
-                # Several loops may pass on the same row.
-                found = k if found is None or value.last is not None else found
-        return found
-
-    def row_of(self, number: int) -> Earlier:
-        """Return the row that the rest reads for a passed value."""
-        return self.passed[number].row or Earlier(Kept(number), 0)
+        ends = [k for k, s in enumerate(self.passed) if s.row.of == row.of and s.end(length) == row.step]
+        # Several loops may carry the same row; not all show it by last states.
+        return max(ends, key=lambda k: self.passed[k].last is not None, default=None)
 
     @property
-    def ends(self) -> dict[Leaf | None, Stepwise]:
-        """What the end of each passed value is a row of."""
-        return {Final(k): self.row_of(k).of for k in range(len(self.passed))}
-
-    def end_of(self, number: int, length: int) -> int:
-        """Return the step of the row of a passed value that is its end."""
-        lag = self.row_of(number).lag
-        return lag if self.passed[number].backward else length - 1 - lag
+    def read_by_steps(self) -> dict[Stepwise, int]:
+        """What steps may read: the sequence, passed values and given numbers -> its size."""
+        sizes: dict[Stepwise, int] = {INPUT: self.traced.dim_input}
+        sizes |= {Kept(k): s.node.size for k, s in enumerate(self.passed)}
+        return sizes | {given: given.width for given in self.evidence.given}
 
     def no_loop(self) -> NotARecurrence:
         """Return the refusal of a model that does not read rows, or steps of its loops, step by step."""
@@ -227,11 +220,11 @@ class View:
     def __init__(self, found: Found, length: int, *, backward: bool = False) -> None:
         left = found.left[length]
         self.length, self.order = length, topological([left.output])
-        self._backward, self._per_step = backward, found.traced.per_step
+        self._found, self._backward, self._per_step = found, backward, found.traced.per_step
 
         def seen(row: Row, size: int) -> Node:
             step = length - 1 - row.step if backward else row.step
-            return leaf_of(found, found.evidence.flat, Row(step, row.of), length, size, backward)
+            return found.evidence.flat.leaf(self.row_at(step, row.of), size)
 
         known = {n: seen(n.leaf, n.size) for n in self.order if isinstance(n.leaf, Row)}
         # The nodes of `order` with rows as they are seen here, once as written, and once with constants folded.
@@ -242,6 +235,10 @@ class View:
         self.origins = {
             n: left.origins[old] for old, n in zip(self.order, self.nodes, strict=True) if old in left.origins
         }
+
+    def row_at(self, step: int, read: Stepwise) -> Row | Final:
+        """Return the leaf by which it shows the row that a step reads."""
+        return leaf_of(self._found, Row(step, read), self.length, self._backward)
 
     def line_of(self, part: Mapping[Node, Node], node: Node) -> Origin:
         """Return the user's line of a node that a node of the view has become."""
@@ -255,7 +252,7 @@ class View:
         return self.written[-1].inputs[self.length - 1 - step if self._backward else step]
 
 
-def leaf_of(found: Found, build: Builder, row: Row, length: int, size: int, backward: bool) -> Node:
+def leaf_of(found: Found, row: Row, length: int, backward: bool) -> Row | Final:
     """Return the leaf for a row as a loop in one direction sees it: the last one of a passed value is its end."""
     number = found.ending_at(Row(length - 1 - row.step if backward else row.step, row.of), length)
-    return build.leaf(row if number is None else Final(number), size)
+    return row if number is None else Final(number)

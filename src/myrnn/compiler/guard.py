@@ -39,8 +39,8 @@ from myrnn.compiler.draws import drawn_whole
 from myrnn.compiler.graph import Builder, topological
 from myrnn.compiler.loops import Recurrence, run_in_numpy
 from myrnn.compiler.memory import machine_memory
-from myrnn.compiler.probe import PROBES, traced_with_array
-from myrnn.compiler.proof import prove
+from myrnn.compiler.probe import PROBES, empty_trace, traced_with_array
+from myrnn.compiler.proof import prove, prove_empty
 from myrnn.compiler.record import Record, Work, takes_numbers
 from myrnn.compiler.recorder import recorded
 from myrnn.compiler.reference import MYGRAD, alike, answer, gradients_kept, without_graph
@@ -123,6 +123,9 @@ class Guard:
                 self.check(Sequences.from_pairs([(x, 0)]), 0)
                 if found is not None:
                     self._works[length] = found
+        empty = empty_trace(self._model, self._parameters, self.recurrence.dim_input, Builder(fold=False))
+        if empty is not None and isinstance(refusal := prove_empty(self.recurrence, empty), NotARecurrence):
+            raise refusal
 
     def _begin_anew(self) -> None:
         """Forget what earlier checks have shown: they were for the earlier model."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,10 +25,10 @@ class Match:
     """Matches the computation of a step, or the readout, against a node, and records the states in it."""
 
     def __init__(
-        self, folded: Mapping[Node, Node], first: int, step: int, ends: Mapping[Leaf | None, Stepwise]
+        self, folded: Mapping[Node, Node], first: int, step: int, row_at: Callable[[int, Stepwise], Leaf] = Row
     ) -> None:
-        # `ends` says of what the end of a passed value is a row.
-        self._folded, self._first, self._step, self._ends = folded, first, step, ends
+        # `row_at` gives the leaf by which the trace shows a row.
+        self._folded, self._first, self._step, self._row_at = folded, first, step, row_at
         # The number of a state -> its node.
         self.states: dict[int, Node] = {}
         # Pairs with a number as node; and values made of a state that is a different one elsewhere.
@@ -66,7 +66,7 @@ class Match:
         elif isinstance(leaf, StepTable | Fraction) and folded.is_constant and folded.size in (1, ours.size):
             self.numbers[leaf] = np.broadcast_to(folded.numbers, ours.size)
         elif isinstance(leaf, Stepwise):
-            if self._ends.get(its.leaf) != leaf and its.leaf != Row(self._step, leaf):
+            if its.leaf != self._row_at(self._step, leaf):
                 return Differs(ours, its)
         elif ours.inputs and folded.is_constant and not (_are_alike(ours, its) and _reads_a_table(ours)):
             if self._reads_states_alone(ours):

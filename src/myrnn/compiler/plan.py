@@ -29,9 +29,9 @@ LOOKUP_ROWS = 4096
 MATRIX = 256
 # How many sequences of a batch run together. If each step reads weights for all of them, the more the better, as long
 # as their rows stay in the cache. Otherwise it is best if the states of all steps stay there, so large ones are alone.
-SHARING_WEIGHTS, SHARING_NOTHING, LARGE_STATES = 32, 2, 1
-# The states of a step are large with more numbers than this.
-LARGE = 2048
+TOGETHER, TOGETHER_APART, TOGETHER_LARGE = 32, 2, 1
+# States are large with more numbers than this.
+LARGE_STATES = 2048
 # With more parameters, their gradients and layouts for so few sequences would cost more than that saves.
 FEW_PARAMETERS = 2**17
 
@@ -211,8 +211,8 @@ class Plan:
         read = (n for n in steps if n.operation == "matmul" and n.inputs[1] in self.weights)
         shares = any(n not in self.projected for n in read) or self.parameters.dense_size > FEW_PARAMETERS
         if shares:
-            return SHARING_WEIGHTS
-        return LARGE_STATES if sum(r.state_sizes) > LARGE else SHARING_NOTHING
+            return TOGETHER
+        return TOGETHER_LARGE if sum(r.state_sizes) > LARGE_STATES else TOGETHER_APART
 
     def __str__(self) -> str:
         """Return the decisions about weights and kept values as text."""

@@ -135,7 +135,7 @@ def trace(subject: Subject) -> Traces:
         trace_at(lengths_for(subject.back, apart) - lengths)
         _check_reaches_parameters(traces)
         per_step = _gives_every_step(traces)
-        if (empty := _empty_trace(model, parameters, dim_input, build)) is not None:
+        if (empty := empty_trace(model, parameters, dim_input, build)) is not None:
             traces[0] = empty
         tokens, large = one_hot(rng.integers(0, dim_input, 5), dim_input), 10 * _random_rows(5, dim_input, rng)
         for values in (tokens, large):
@@ -177,7 +177,7 @@ def _gives_every_step(traces: Mapping[int, Trace]) -> bool:
     return per_step
 
 
-def _empty_trace(model: Any, parameters: tuple[Tensor, ...], dim_input: int, build: Builder) -> Trace | None:
+def empty_trace(model: Any, parameters: tuple[Tensor, ...], dim_input: int, build: Builder) -> Trace | None:
     """Trace the model on an empty sequence, which shows its initial states; None if it accepts none."""
     try:
         with warnings.catch_warnings():

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from myrnn.compiler.differences import ADVICE, difference_message
 from myrnn.compiler.draws import settled
-from myrnn.compiler.graph import Builder, Node, evaluate, topological
-from myrnn.compiler.leaves import TableRows
+from myrnn.compiler.graph import Builder, Node, evaluate, leaves_of, topological
+from myrnn.compiler.leaves import CallResult, TableRows
 from myrnn.compiler.loops import Recurrence, unroll
 from myrnn.compiler.ops import OPERATIONS
 from myrnn.compiler.steps import steps_of
@@ -45,6 +45,12 @@ def prove(recurrence: Recurrence, trace: Trace) -> Recurrence | NotARecurrence:
         "traced.\n"
         f"{difference_message(traced, Trace(trace.length, unrolled, {}))}{ADVICE}"
     )
+
+
+def prove_empty(recurrence: Recurrence, empty: Trace) -> Recurrence | NotARecurrence:
+    """Do the same for an empty sequence, if it has logits of the classes that draw no random numbers."""
+    is_other = empty.output.size != recurrence.readout.size or leaves_of(CallResult, [empty.output])
+    return recurrence if recurrence.per_step or is_other else prove(recurrence, empty)
 
 
 def _with_rows(recurrence: Recurrence, more: TableRows) -> Recurrence:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-
-import numpy as np
 
 from myrnn.compiler.beginning import sized
 from myrnn.compiler.differences import both_lines, differs_by_length, first_difference
-from myrnn.compiler.found import Found, PassedValue, View
+from myrnn.compiler.found import Found, LaggedRow, PassedValue, View
 from myrnn.compiler.graph import Node, leaves_of, substitute, substitutions, topological
-from myrnn.compiler.leaves import CallResult, Final, Kept, Row, StepNumber
+from myrnn.compiler.leaves import Final, Kept, Row, StepNumber
 from myrnn.compiler.loops import Loop, placeholders
 from myrnn.compiler.match import Match
 from myrnn.compiler.steps import chosen
@@ -38,7 +36,6 @@ def readout_of(found: Found) -> tuple[Found, Node]:
 def _of_sequence(found: Found) -> tuple[Found, Node]:
     """Return the logits as a function of the last states."""
     lengths = (found.middle, found.middle + 1)
-    found = _with_last_rows(found, [View(found, n) for n in lengths])
     shorter, longer = (View(found, n) for n in lengths)
     ours, its = (_on_last_states(found, view) for view in (shorter, longer))
     one, two = ours[shorter.output], its[longer.output]
@@ -53,21 +50,6 @@ def _of_sequence(found: Found) -> tuple[Found, Node]:
     return found.noting(ours, shorter.origins), one
 
 
-def _with_last_rows(found: Found, views: Iterable[View]) -> Found:
-    """Add loops that carry the last rows of kept values that the rest reads, if these are no states."""
-    ends = dict.fromkeys(end.number for view in views for end in leaves_of(Final, [view.output]))
-    for backward in (False, True):
-        new = [k for k in ends if found.passed[k].last is None and found.passed[k].backward == backward]
-        if not new:
-            continue
-        rows = tuple(found.build.leaf(Kept(k), found.passed[k].node.size) for k in new)
-        lasts = dict(zip(new, placeholders(found.build, [n.size for n in rows], found.states), strict=True))
-        initial = tuple(found.build.constant(np.zeros(n.size)) for n in rows)
-        passed = tuple(replace(one, last=lasts.get(k, one.last)) for k, one in enumerate(found.passed))
-        found = replace(found, passed=passed, loops=(*found.loops, Loop(initial, rows, {}, backward)))
-    return found
-
-
 def _on_last_states(found: Found, view: View) -> dict[Node, Node]:
     """Return a view's values made of last states."""
     known = {n: found.last(n.leaf.number) for n in view.nodes if isinstance(n.leaf, Final)}
@@ -77,10 +59,6 @@ def _on_last_states(found: Found, view: View) -> dict[Node, Node]:
 
 def readout_after(found: Found, steps: int) -> Node | None:
     """Return the logits of a short sequence as a function of the last states, or None."""
-    if steps == 0:
-        # Without rows they are made of parameters alone, unless they draw what is drawn at a step otherwise.
-        output = found.traced.by_length[0].rebuilt(found.build.rebuild).output
-        return None if leaves_of(CallResult, [output]) else output
     if found.traced.per_step or steps not in found.left or steps >= found.middle:
         return None
     view = View(found, steps)
@@ -100,7 +78,7 @@ def _begun_as_short_sequences(found: Found, readout: Node) -> Found:
         if not found.unknown or length not in whole or len(found.loops) > 1:
             continue
         written = whole[length].rebuilt(found.evidence.flat.rebuild).output
-        shown = Match(substitutions(found.build, [written], {}), 0, 0, {})
+        shown = Match(substitutions(found.build, [written], {}), 0, 0)
         # Only some of the states may be shown.
         shown.add(output, written)
         (loop,) = found.loops
@@ -134,9 +112,10 @@ def _of_steps(found: Found) -> tuple[Found, Node]:
     made = nodes[-1] if shifted else _with_first_logits(found, nodes[-1])
     if isinstance(made.leaf, Kept):
         return found, made
-    value = PassedValue(made, False, None, len(found.loops))
+    kept = Kept(len(found.passed))
+    value = PassedValue(made, False, None, len(found.loops), LaggedRow(kept, 0))
     found = replace(found, passed=(*found.passed, value), loops=(*found.loops, Loop((), ())))
-    return found, found.build.leaf(Kept(len(found.passed) - 1), logits.size)
+    return found, found.build.leaf(kept, logits.size)
 
 
 def _with_first_logits(found: Found, later: Node) -> Node:
@@ -171,8 +150,9 @@ def _shifted(found: Found) -> tuple[Found, dict[Node, Node]]:
     for backward in dict.fromkeys(backward for backward, _, _ in passed):
         own = {key: state for key, state in states.items() if key[0] is backward}
         nearer = (states.get((backward, of, i - 1)) or build.leaf(of, sizes[backward, of, i]) for _, of, i in own)
-        kept |= {n: build.leaf(Kept(k), n.size) for k, n in enumerate(own.values(), len(found.passed))}
-        own_passed = (PassedValue(state, backward, None, len(found.loops)) for state in own.values())
+        own_kept = {n: Kept(k) for k, n in enumerate(own.values(), len(found.passed))}
+        kept |= {n: build.leaf(leaf, n.size) for n, leaf in own_kept.items()}
+        own_passed = (PassedValue(n, backward, None, len(found.loops), LaggedRow(k, 0)) for n, k in own_kept.items())
         loop = Loop(tuple(initial[state] for state in own.values()), tuple(nearer), {}, backward)
         found = replace(found, passed=(*found.passed, *own_passed), loops=(*found.loops, loop))
     return found, {n: kept[state] for n, state in known.items()}
@@ -183,7 +163,7 @@ def _at_edges(found: Found, template: Node, states: Sequence[Node]) -> list[Node
     build, shown = found.build, dict[int, Node]()
     for t in (0, found.longest - 1):
         logits = found.logits[t]
-        match = Match(substitutions(build, [logits], {}), found.states, t, {})
+        match = Match(substitutions(build, [logits], {}), found.states, t)
         if match.add(template, logits) is not None:
             raise found.no_loop()
         for i, node in match.states.items():

@@ -18,15 +18,17 @@ from dataclasses import replace
 from functools import partial
 from typing import TypeVar
 
+import numpy as np
+
 from myrnn.compiler.delays import with_delays_first
 from myrnn.compiler.differences import ADVICE
 from myrnn.compiler.finder import Finder
 from myrnn.compiler.found import Evidence, Found, View
 from myrnn.compiler.graph import Node, leaves_of, substitute, topological
 from myrnn.compiler.leaves import LENGTH, Kept, Row
-from myrnn.compiler.loops import Recurrence
+from myrnn.compiler.loops import Recurrence, placeholders
 from myrnn.compiler.probe import Traces
-from myrnn.compiler.proof import prove
+from myrnn.compiler.proof import prove, prove_empty
 from myrnn.compiler.readout import MOST_LAG, readout_after, readout_of
 from myrnn.compiler.steps import chosen
 from myrnn.compiler.tables import without_fractions
@@ -63,13 +65,18 @@ def _rolled(traced: Traces) -> Recurrence | NotARecurrence:
     recurrence = _recurrence(found)
     lengths = sorted(traced.by_length.keys() - {0}, reverse=True)
     whole, empty = _proved(found, recurrence, lengths), traced.by_length.get(0)
-    if isinstance(whole, NotARecurrence) or empty is None:
+    if isinstance(whole, NotARecurrence) or empty is None or isinstance(prove_empty(whole, empty), Recurrence):
         return whole
-    # A model may treat an empty sequence differently, which no training has.
-    proved = prove(whole, empty)
-    if isinstance(proved, NotARecurrence):
-        proved = _proved(found, recurrence, [*lengths, 0])
-    return whole if isinstance(proved, NotARecurrence) else proved
+    # The logits of an empty sequence are another computation, of parameters alone.
+    length, output = whole.build.given(LENGTH), empty.rebuilt(whole.build.rebuild).output
+    # What a state begins with, such as the maximum of no values, may be infinite: that times the zero gradient of what
+    # is not chosen would be NaN.
+    leaves = placeholders(whole.build, whole.state_sizes)
+    begun = zip(leaves, (node for loop in whole.loops for node in loop.initial), strict=True)
+    infinite = [leaf for leaf, node in begun if node.is_constant and not np.isfinite(node.numbers).all()]
+    finite = {leaf: chosen(length, {0: whole.build.constant(np.zeros(leaf.size))}, leaf) for leaf in infinite}
+    (otherwise,) = substitute(whole.build, [whole.readout], finite)
+    return replace(whole, readout=chosen(length, {0: output}, otherwise))
 
 
 def _proved(found: Found, recurrence: Recurrence, lengths: Sequence[int]) -> Recurrence | NotARecurrence:
@@ -83,7 +90,7 @@ def _proved(found: Found, recurrence: Recurrence, lengths: Sequence[int]) -> Rec
             continue
         # With so few steps the readout may differ.
         readout = readout_after(found, steps)
-        if readout is None or readout.size != recurrence.readout.size:
+        if readout is None:
             return proved
         short[steps], refusals[steps] = readout, proved
     length = recurrence.build.given(LENGTH)

@@ -151,7 +151,7 @@ def _is_within(place: tuple[int, int]) -> bool:
 def _differ(alike: Alike) -> bool:
     """Whether the numbers of one kind differ from step to step, or from length to length, not only at both ends."""
     by_row = [Counter(slot.numbers.tobytes() for slot in slots) for place, slots in alike.items() if _is_within(place)]
-    # Rows near both ends may have fewer of the same numbers, such as those at the end of a window over the rows.
+    # A row may have fewer of the same numbers: near the ends of a sequence, fewer windows read it.
     return not all(fewer <= more for fewer, more in pairwise(sorted(by_row, key=Counter.total)))
 
 
