@@ -10,6 +10,7 @@ import warnings
 import mygrad as mg
 import numpy as np
 import pytest
+from mygrad.nnet.losses import softmax_crossentropy
 
 import myrnn
 from marks import most_are_long
@@ -680,6 +681,41 @@ def test_computed_first_states_are_those_of_an_empty_sequence():
     compiled = myrnn.compile(model, dim_input=10)
     for x in (np.zeros((0, 10), dtype=np.float32), np.ones((1, 10), dtype=np.float32)):
         np.testing.assert_allclose(compiled(x), model(x).data, rtol=1e-4, atol=1e-6)
+
+
+class PoolsOrBegins(Base):
+    """Takes the largest value of each unit; without rows, its logits are `begun` times a row of its weights."""
+
+    begun = 1.0
+
+    def __call__(self, x):
+        if not len(x):
+            return mg.tanh(self.begun * self.y[:1])
+        h, states = np.zeros((1, 6), dtype=np.float32), []
+        for x_t in x:
+            h = mg.tanh(x_t[None] @ self.x + h @ self.h)
+            states.append(h)
+        return mg.max(mg.concatenate(states), axis=0, keepdims=True) @ self.y
+
+
+@pytest.mark.usefixtures("in_python")
+def test_an_empty_sequence_has_no_part_in_the_largest_of_no_values():
+    model, x = PoolsOrBegins(), np.zeros((0, 10), dtype=np.float32)
+    loss, gradients = myrnn.compile(model, dim_input=10, check=False).loss_and_gradients(x, 1)
+    expected = softmax_crossentropy(model(x), np.array([1]))
+    expected.backward()
+    assert loss == pytest.approx(expected.item(), rel=1e-5)
+    for gradient, parameter in zip(gradients, model.parameters, strict=True):
+        np.testing.assert_allclose(gradient, 0 if parameter.grad is None else parameter.grad, atol=1e-6)
+
+
+@pytest.mark.usefixtures("in_python")
+def test_models_of_a_class_may_differ_on_an_empty_sequence():
+    one, other, x = PoolsOrBegins(), PoolsOrBegins(), np.zeros((0, 10), dtype=np.float32)
+    other.begun = 0.0
+    found = [myrnn.compile(model, dim_input=10, check=False) for model in (one, other)]
+    assert [str(compiled).count("tanh(1 * y[") for compiled in found] == [1, 0]
+    np.testing.assert_array_equal(found[1](x), other(x).data)
 
 
 class SmallLogarithms(Base):

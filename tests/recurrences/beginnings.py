@@ -177,6 +177,21 @@ class Convolution:
         return h @ self.v
 
 
+@recurrence(source="Collobert et al., Natural language processing (almost) from scratch, 2011 (learned padding)")
+class LearnedPadding:
+    """Windows of three rows, after two learned ones; the first and the last state are read out."""
+
+    def __init__(self, rng):
+        self.w, self.first, self.u, self.v, self.v2 = weights(rng, (3 * C, D), (2, C), (D, D), (D, K), (D, K))
+        self.parameters = self.w, self.first, self.u, self.v, self.v2
+
+    def __call__(self, x):
+        padded, states = mg.concatenate([self.first, x]), [zeros(1, D)]
+        for t in range(len(x)):
+            states.append(mg.tanh(padded[t : t + 3].reshape(1, -1) @ self.w + states[-1] @ self.u))
+        return states[-1] @ self.v + states[min(1, len(x))] @ self.v2
+
+
 @recurrence(
     source="Mesnil et al., Using recurrent neural networks for slot filling, 2015 (context windows with padding)",
 )

@@ -370,15 +370,13 @@ class Finder:
             for template, t in labels[node]:
                 if t == self.middle and not isinstance(template.leaf, LoopState) and template not in of_loop.of_row:
                     kept[template] = None
+        of_rows = of_loop.of_row.keys() | of_loop.rows.keys()
         for node in readers:
             of_kept = [one for one in labels[node] if one[0] in kept]
             template, t = max(of_kept or labels[node], key=lambda one: one[1])
-            if of_kept:
-                if t == end and often[template, end] > often[template, self.middle]:
-                    ends[template, 0] = None
-            elif t >= end - self.so_far.traced.back and (
-                template not in of_loop.of_row or often[template, t] > often[template, self.middle]
-            ):
+            # The rest may read rows, and what is made of them, at every step.
+            is_end = (not of_kept and template not in of_rows) or often[template, t] > often[template, self.middle]
+            if is_end and t >= (end if of_kept else end - self.so_far.traced.back):
                 ends[template, end - t] = None
         return list(kept), list(ends)
 

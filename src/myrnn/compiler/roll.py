@@ -32,6 +32,7 @@ from myrnn.compiler.proof import prove, prove_empty
 from myrnn.compiler.readout import MOST_LAG, readout_after, readout_of
 from myrnn.compiler.steps import chosen
 from myrnn.compiler.tables import without_fractions
+from myrnn.compiler.trace import Trace
 from myrnn.errors import NotARecurrence
 
 # A model with more loops is not comprehensible.
@@ -67,7 +68,11 @@ def _rolled(traced: Traces) -> Recurrence | NotARecurrence:
     whole, empty = _proved(found, recurrence, lengths), traced.by_length.get(0)
     if isinstance(whole, NotARecurrence) or empty is None or isinstance(prove_empty(whole, empty), Recurrence):
         return whole
-    # The logits of an empty sequence are another computation, of parameters alone.
+    return _with_empty(whole, empty)
+
+
+def _with_empty(whole: Recurrence, empty: Trace) -> Recurrence:
+    """Return the recurrence with the logits of an empty sequence, another computation, of parameters alone."""
     length, output = whole.build.given(LENGTH), empty.rebuilt(whole.build.rebuild).output
     # What a state begins with, such as the maximum of no values, may be infinite: that times the zero gradient of what
     # is not chosen would be NaN.

@@ -184,8 +184,10 @@ class _Scheduler:
         # Computed once for all sequences; each gets a copy.
         part.compute(Over.ONCE, [], [n for n in initial if n.inputs])
         for number in begun:
-            loop, own = r.loops[number], self._own(number)
+            loop, own, places = r.loops[number], self._own(number), dict(part.places)
             part.compute(_begin(loop), part.stores(loop.initial, self._results.states[own]))
+            # The copies become the states: everything else reads what was computed once.
+            part.places = places
 
     def _projections(self, part: PartWriter, source: type[Input | Kept]) -> None:
         """Multiply all rows by the weights of their first products; a token selects a row of the weight."""
