@@ -1,7 +1,7 @@
 """States that hold earlier rows get a loop of their own.
 
 A model may read the row of the step before, as RWKV-7 does, or convolve the last few rows, as Mamba does. Such rows are
-states, but what is made of them and of the current row reads no other state. A loop before only hands the rows on, and
+states, but what is made of them and of the current row reads no other state. A loop before only passes the rows on, and
 keeps them of every step: then all that is computed from rows alone can be moved before the loop over the other states.
 """
 
@@ -93,7 +93,7 @@ def _delays(loop: Loop, leaves: Sequence[Node]) -> list[int]:
 
 def _needed_for_work(loop: Loop, leaves: Sequence[Node], order: Sequence[Node]) -> set[int]:
     """Return the states that are made of rows in some steps, of which products and reductions are made."""
-    # Handing on a state costs more than computing with its elements one by one.
+    # To pass on a state costs more than computing with its elements one by one.
     found, rows = set[int](), made_of_rows(order)
     while more := {i for i, node in enumerate(loop.step) if node in rows} - found:
         found |= more
