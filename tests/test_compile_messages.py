@@ -411,7 +411,6 @@ MESSAGES = {
     TwoRowsReshapedIfEven: ("reads 2 rows in a step", "", "for t in range(0, len(x) - 1, 2)"),
     ThreeRowsReshaped: ("reads 3 rows in a step", "", "for t in range(0, len(x) - 2, 3)"),
     SixRowsReshaped: ("reads 6 rows in a step", "", "Make 6 rows one row of the data"),
-    DroppedBeforeTheLast: ("in another way", "dropout(mg.stack(states), 0.5)[-1:]", "dropout(H[-1:], 0.5)"),
     Attention: ("the work of a step grows with the sequence", "softmax(states @ h) @ states", "Attend once, after"),
     AttentionToAllBefore: ("the work of a step grows", "softmax(before @ h) @ before", "the last few states"),
     Clockwork: ("the steps take turns, with 4 kinds", "tanh(z[3:])", "b = mg.where(t % 2 == 0, new, b)"),
@@ -427,7 +426,7 @@ MESSAGES = {
 COMPILE = (
     KeptAfterSix, KeptAtAValue, SumOfTheRows, EveryStep, AttentionOnce, ClockworkByNumbers, ResetByNumbers,
     ResetByAFactor, Decoder, DecoderOfAContext, DecoderThatReadsTheTime, TwoRowsByIndex, ThreeRowsByIndex,
-    DroppedLast, ResetEveryFour,
+    DroppedLast, DroppedBeforeTheLast, ResetEveryFour,
 )  # fmt: skip
 
 

@@ -123,7 +123,8 @@ class Guard:
                 self.check(Sequences.from_pairs([(x, 0)]), 0)
                 if found is not None:
                     self._works[length] = found
-        empty = empty_trace(self._model, self._parameters, self.recurrence.dim_input, Builder(fold=False))
+        with gradients_kept(self._parameters):
+            empty = empty_trace(self._model, self._parameters, self.recurrence.dim_input, Builder(fold=False))
         if empty is not None and isinstance(refusal := prove_empty(self.recurrence, empty), NotARecurrence):
             raise refusal
 
