@@ -82,10 +82,10 @@ EVERY_STEP, BOTH_WAYS = {"per_step": True}, {"per_step": True, "bidirectional": 
     ("cell", "options", "matrices"),
     [
         ("rwkv7", {}, 1),
-        ("rwkv7", EVERY_STEP, 1),
-        ("mamba", {}, 1),
         ("mamba", EVERY_STEP, 1),
-        ("mamba", BOTH_WAYS, 2),
+        pytest.param("rwkv7", EVERY_STEP, 1, marks=pytest.mark.long),
+        pytest.param("mamba", {}, 1, marks=pytest.mark.long),
+        pytest.param("mamba", BOTH_WAYS, 2, marks=pytest.mark.long),
     ],
 )
 def test_the_steps_of_a_matrix_read_no_other_state(cell, options, matrices):
