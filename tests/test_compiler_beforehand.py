@@ -68,8 +68,9 @@ def test_what_reads_no_state_is_computed_before(step, sizes, per_step):
     assert disagreement(compiled, ([1], [6], [5, 11, 1, 2])) is None
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("in_python")
-@pytest.mark.parametrize("bidirectional", [False, pytest.param(True, marks=pytest.mark.long)])
+@pytest.mark.parametrize("bidirectional", [False, True])
 def test_layers_compute_before_their_loops_what_reads_no_state(bidirectional):
     model = Stacked(C, 4, K, cell="deltaproduct", layers=2, bidirectional=bidirectional, per_step=True, rng=0)
     compiled = compile(model, dim_input=C, check=False)

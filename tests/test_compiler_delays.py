@@ -81,7 +81,7 @@ EVERY_STEP, BOTH_WAYS = {"per_step": True}, {"per_step": True, "bidirectional": 
 @pytest.mark.parametrize(
     ("cell", "options", "matrices"),
     [
-        ("rwkv7", {}, 1),
+        pytest.param("rwkv7", {}, 1, marks=pytest.mark.long),
         ("mamba", EVERY_STEP, 1),
         pytest.param("rwkv7", EVERY_STEP, 1, marks=pytest.mark.long),
         pytest.param("mamba", {}, 1, marks=pytest.mark.long),
