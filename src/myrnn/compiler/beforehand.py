@@ -22,7 +22,7 @@ Nodes = dict[Node, None]
 def move_beforehand(recurrence: Recurrence) -> Recurrence:
     """Return the recurrence with such loops."""
     recurrence = with_delays_apart(recurrence)
-    build, next_number = recurrence.build, max(recurrence.kept, default=-1) + 1
+    build, next_number = recurrence.build, recurrence.next_kept
     loops, known = list[Loop](), dict[Node, Node]()
     for loop in recurrence.loops:
         found = [node for node in _computed_from_rows(loop) if node not in known]

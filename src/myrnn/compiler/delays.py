@@ -31,7 +31,7 @@ def with_delays_first(recurrence: Recurrence) -> Recurrence:
     # The states of all loops are numbered together: so a loop of their own does not change the numbers.
     build, loops, known = recurrence.build, list[Loop](), dict[Node, Node]()
     for loop, leaves in _with_states(recurrence):
-        order = [leaf for _, several in _apart(loop, leaves, _next_number(recurrence)) for leaf in several]
+        order = [leaf for _, several in _apart(loop, leaves, recurrence.next_kept) for leaf in several]
         first = recurrence.first_states[len(loops)]
         known |= zip(order, placeholders(build, [leaf.size for leaf in order], first), strict=True)
         loops.append(_part(loop, [leaves.index(leaf) for leaf in order]))
@@ -42,17 +42,13 @@ def with_delays_first(recurrence: Recurrence) -> Recurrence:
 
 def with_delays_apart(recurrence: Recurrence) -> Recurrence:
     """Return the recurrence with loops of their own for states that hold earlier rows, if these come first."""
-    loops, number = list[Loop](), _next_number(recurrence)
+    loops, number = list[Loop](), recurrence.next_kept
     for loop, leaves in _with_states(recurrence):
         apart = _apart(loop, leaves, number)
         is_ordered = [leaf for _, several in apart for leaf in several] == leaves
         loops += [one for one, _ in apart] if is_ordered else [loop]
         number = max([number, *(k + 1 for one in loops for k in one.kept)])
     return replace(recurrence, loops=tuple(loops))
-
-
-def _next_number(recurrence: Recurrence) -> int:
-    return max(recurrence.kept, default=-1) + 1
 
 
 def _with_states(recurrence: Recurrence) -> list[tuple[Loop, list[Node]]]:

@@ -104,6 +104,11 @@ class Recurrence:
         return {k: node for loop in self.loops for k, node in loop.kept.items()}
 
     @property
+    def next_kept(self) -> int:
+        """The number of the next value that a loop will keep."""
+        return max(self.kept, default=-1) + 1
+
+    @property
     def goes_backward(self) -> tuple[bool, ...]:
         """Whether the loop of each state runs from the last row of the sequence to the first."""
         return tuple(loop.backward for loop in self.loops for _ in loop.step)
