@@ -123,11 +123,12 @@ class Run:
         size = loop.size.number
 
         def read(node):
-            if node not in loop.reads:
-                return np.full(size, node.numbers[0], np.float32)
-            address = loop.reads[node]
-            numbers = self.numbers(address, 1 if address.size == 1 else size)
-            return np.resize(numbers, size)
+            if node in loop.reads:
+                address = loop.reads[node]
+                return np.resize(self.numbers(address, 1 if address.size == 1 else size), size)
+            if node in loop.ranges[0].joined:
+                return np.concatenate([self.joined(part, part.joined[node]) for part in loop.ranges])
+            return np.full(size, node.numbers[0], np.float32)
 
         computed = {}
         for node in loop.nodes:
@@ -138,11 +139,29 @@ class Run:
         for store in loop.stores:
             terms = [computed[n] if n in computed else read(n) for n in store.terms or (store.node,)]
             values.append(np.sum(terms, axis=0, dtype=np.float32))
+        totals = []
+        for one in loop.sums:
+            factors = [computed[n] if n in computed else read(n) for n in one.factors]
+            totals.append(np.prod(factors, axis=0)[: one.node.inputs[0].size].sum(dtype=np.float32))
+        for one, total in zip(loop.sums, totals, strict=True):
+            self.numbers(one.address, 1)[0] = total
         for store, value in zip(loop.stores, values, strict=True):
             if store.clean is not None:
                 value[store.clean.number :] = 0
             target = self.numbers(store.address, size)
             target[...] = target + value if store.add else value
+
+    def joined(self, part, where):
+        begin, end = self.number(part.begin), self.number(part.end)
+        if isinstance(where, Address):
+            array, at = self.values(where)
+            return array[at + begin : at + end]
+        result = np.zeros(end - begin, np.float32)
+        for piece in where.pieces:
+            first, last = max(begin, piece.begin.number), min(end, piece.end.number)
+            array, at = self.values(piece.address)
+            result[first - begin : last - begin] = array[at + first : at + last]
+        return result
 
     def fill(self, out, count):
         self.numbers(out, self.number(count))[...] = 0

@@ -179,6 +179,20 @@ def keep(value, count):
     return np.where(count > LANES, value, np.float32(0))
 
 
+def load_between(array, at, begin, end, others):
+    assert are_lanes(others), "a number where lanes belong"
+    inside = LANES[(begin <= LANES) & (end > LANES)]
+    assert inside.size == 0 or (at + inside[0] >= 0 and at + inside[-1] < len(array)), "a read outside of the array"
+    result = others.copy()
+    result[inside] = array[at + inside]
+    return result
+
+
+def store_total(array, at, value):
+    assert are_lanes(value) and 0 <= at < len(array), "a write outside of the array"
+    array[at] = value.sum()
+
+
 def elementwise(function):
     def call(*values):
         assert any(map(are_lanes, values)), "no lanes are among what an elementary function gets"
@@ -197,7 +211,9 @@ ELEMENTARY = {name: getattr(np, name) for name in OF_PROGRAMS["elementary"] if h
 }
 CALLED = {
     "load": load,
+    "load_between": load_between,
     "store": store,
+    "store_total": store_total,
     "spread": spread,
     "full": full,
     "keep": keep,

@@ -13,11 +13,11 @@ from marks import most_are_long
 from myrnn.compiler import compile, ops
 from myrnn.compiler.addresses import Address
 from myrnn.compiler.derive import ProgramKind
-from myrnn.compiler.fuse import fuse
+from myrnn.compiler.fuse import Linear, fuse, loop_size, multiplied
 from myrnn.compiler.graph import Builder, evaluate, topological
 from myrnn.compiler.instructions import Comment, elements
 from myrnn.compiler.leaves import LoopState, Parameter
-from myrnn.compiler.ops import OPERATIONS
+from myrnn.compiler.ops import OPERATIONS, parts_in_place
 from myrnn.compiler.plan import plan
 from myrnn.compiler.render.numba import emit
 from myrnn.compiler.schedule import schedule
@@ -33,7 +33,11 @@ def graphs(draw):
     for _ in range(draw(st.integers(1, 25))):
         a = draw(st.sampled_from(nodes))
         fitting = [n for n in nodes if n.size in (a.size, 1) or a.size == 1]
-        kind = draw(st.sampled_from(["add", "add", "multiply", "tanh", "product", "product", "sum", "take"]))
+        kind = draw(
+            st.sampled_from(
+                ["add", "add", "multiply", "tanh", "product", "product", "sum", "dot", "take", "slice", "put", "join"]
+            )
+        )
         if kind == "product" and a.size in (3, 4):
             n = draw(st.sampled_from([3, 4]))
             weight = {(4, 4): 4, (4, 3): 5, (3, 4): 6}.get((a.size, n))
@@ -41,8 +45,18 @@ def graphs(draw):
                 nodes.append(ops.matmul(a, leaves[weight], m=1, k=a.size, n=n))
         elif kind == "sum":
             nodes.append(ops.total(a, outer=1, n=a.size, inner=1))
+        elif kind == "dot" and a.size > 1:
+            b = draw(st.sampled_from([n for n in nodes if n.size == a.size]))
+            nodes.append(ops.matmul(a, b, m=1, k=a.size, n=1))
         elif kind == "take" and a.size > 1:
             nodes.append(ops.take(a, indices=np.arange(a.size)[::-1]))
+        elif kind == "slice" and a.size == 4:
+            nodes.append(ops.take(a, indices=np.arange(3) + draw(st.integers(0, 1))))
+        elif kind == "put" and a.size == 3:
+            nodes.append(ops.put(a, indices=np.arange(3) + draw(st.integers(0, 1)), size=4))
+        elif kind == "join" and a.size in (1, 3):
+            b = draw(st.sampled_from([n for n in nodes if n.size == 4 - a.size]))
+            nodes.append(ops.join(a, b, places=[np.arange(a.size), np.arange(a.size, 4)]))
         elif kind == "tanh":
             nodes.append(ops.tanh(a))
         elif kind in ("add", "multiply"):
@@ -68,8 +82,8 @@ def executed(fused, known):
                 factors, base = map(read, fused.linear[node].base)
                 memory[node] = np.repeat(factors, node.size // len(factors)) * base
             for product in fused.linear[node].products:
-                arrays = [read(i) for i in product.inputs]
-                memory[node] = memory[node] + OPERATIONS[product.operation].reference(*arrays, *product.attributes)
+                (value,) = evaluate([product], {i: read(i) for i in multiplied(product).inputs}, np.float64)
+                memory[node] = memory.get(node, 0) + value
         else:
             (node,) = nodes
             memory[node] = OPERATIONS[node.operation].reference(*map(read, node.inputs), *node.attributes)
@@ -77,18 +91,25 @@ def executed(fused, known):
 
 
 def loop(nodes, fused, memory, read):
-    local = {}
+    local, totals = {}, {}
     for node in nodes:
-        assert node.size == nodes[0].size
+        assert loop_size(node, fused.sums) == loop_size(nodes[0], fused.sums)
         if node in fused.linear:
             terms = [local[t] if t in local else read(t) for t in fused.linear[node].terms]
             memory[node] = sum((np.broadcast_to(t, node.size) for t in terms), np.zeros(node.size))
             continue
-        assert OPERATIONS[node.operation].kind == "map"
-        inputs = [local[i] if i in local else read(i) for i in node.inputs]
-        local[node] = OPERATIONS[node.operation].reference(*inputs, *node.attributes)
+        # The parts of a joined vector are read from memory.
+        parts = parts_in_place(node)
+        inputs = [local[i] if i in local and parts is None else read(i) for i in node.inputs]
+        value = OPERATIONS[node.operation].reference(*inputs, *node.attributes)
+        if node in fused.sums:
+            totals[node] = value
+            continue
+        assert parts is not None or OPERATIONS[node.operation].kind == "map"
+        local[node] = value
         if node in fused.kept:
             memory[node] = local[node]
+    memory.update(totals)
 
 
 @given(graphs(), st.integers(0, 2**32 - 1))
@@ -127,6 +148,45 @@ def test_a_sum_of_products_becomes_one_linear_node():
     assert set(fused.linear) == {total}
     assert fused.linear[total].products == tuple(products) and fused.linear[total].terms == (bias,)
     assert [is_loop for is_loop, _ in fused.groups] == [True, False, True]
+
+
+def test_a_loop_reads_joined_vectors_where_their_parts_are():
+    build = Builder()
+    a, b, gate = (build.leaf(LoopState(i), size) for i, size in enumerate((8, 32, 1)))
+    shifted = ops.join(ops.tanh(a), ops.take(b, indices=np.arange(24)), places=[np.arange(8), np.arange(8, 32)])
+    fused = fuse([gate * shifted + b], {a, b, gate}, set())
+    assert [[n.operation for n in nodes] for _, nodes in fused.groups] == [
+        ["take"],
+        ["tanh"],
+        ["join", "multiply", "add"],
+    ]
+    assert shifted not in fused.kept
+
+
+def test_a_loop_sums_products_of_its_elements():
+    build = Builder()
+    a, b = (build.leaf(LoopState(i), 32) for i in range(2))
+    dot = ops.matmul(a, b, m=1, k=32, n=1)
+    both = fuse([dot * (a * b)], {a, b}, set())
+    assert both.sums == {dot}
+    assert [[n.operation for n in nodes] for _, nodes in both.groups] == [["matmul", "multiply"], ["multiply"]]
+    # A function is faster than a loop with nothing else to compute.
+    alone = fuse([dot], {a, b}, set())
+    assert not alone.sums and set(alone.linear) == {dot}
+
+
+@pytest.mark.parametrize(("start", "accumulates"), [(0, True), (16, True), (20, False)])
+def test_a_product_is_added_to_a_part_of_a_sum_that_begins_before(start, accumulates):
+    build = Builder()
+    state, h = build.leaf(LoopState(0), 32), build.leaf(LoopState(1), 4)
+    weight = build.leaf(Parameter(0), 32)
+    # The product reads the dot product, which the first loop computes beside the state's own term.
+    vector = ops.tanh(h * ops.matmul(state, state, m=1, k=32, n=1))
+    put = ops.put(ops.matmul(vector, weight, m=1, k=4, n=8), indices=np.arange(start, start + 8), size=32)
+    fused = fuse([state * 0.5 + put], {state, h, weight}, set())
+    is_loop, first = fused.groups[0]
+    assert is_loop and [n.operation for n in first] == ["multiply", "matmul", *["add"] * accumulates]
+    assert (put in fused.linear.get(first[-1], Linear((), ())).products) == accumulates
 
 
 @pytest.mark.parametrize(

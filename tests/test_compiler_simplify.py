@@ -63,6 +63,11 @@ CASES = {
         lambda u, m, **_: ops.total(m * rows(u, 4), outer=3, n=4, inner=1),
         ["multiply", "sum"],
     ),
+    "a slice of a multiple": (lambda s, m, **_: ops.take(s * m, indices=np.arange(3, 7)), ["multiply"]),
+    "a multiple put into a vector": (
+        lambda s, v, **_: ops.put(v * v * s, indices=np.arange(4), size=9),
+        ["multiply", "put", "multiply"],
+    ),
     "element by element": (lambda u, m, **_: m * rows(u, 4), ["multiply"]),
 }
 

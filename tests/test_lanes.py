@@ -23,8 +23,10 @@ from myrnn.compiler.runtime.lanes import (
     full,
     keep,
     load,
+    load_between,
     spread,
     store,
+    store_total,
     total,
 )
 
@@ -70,6 +72,21 @@ def test_a_number_is_spread_over_sixteen_lanes():
     out = np.zeros(33, dtype=np.float32)
     scalar(out)
     np.testing.assert_array_equal(out, [7] * 16 + [1.5] * 16 + [0])
+
+
+@njit
+def join_some(a, b, out, begin, end):
+    store(out, 0, load_between(a, -4, begin, end, load(b, 0)))
+    store_total(out, 16, load(a, 0))
+
+
+@pytest.mark.parametrize(("begin", "end"), [(4, 12), (-3, 9), (4, 99), (7, 7), (20, 30)])
+def test_lanes_are_joined_of_two_places_and_added_up(begin, end):
+    a, b, out = np.arange(64, dtype=np.float32), np.full(16, -1, dtype=np.float32), np.full(18, 99, dtype=np.float32)
+    join_some(a[16:], b, out, begin, end)
+    lane = np.arange(16)
+    expected = np.where((lane >= begin) & (lane < end), lane + 12, -1)
+    np.testing.assert_array_equal(out, [*expected, a[16:32].sum(), 99])
 
 
 @njit

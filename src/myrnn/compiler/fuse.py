@@ -3,18 +3,22 @@
 Element-wise nodes are fused into loops, each as large as the known values allow. A sum of matrix products and other
 terms becomes one *linear* node: a loop initializes it with its terms, and its products are accumulated in place. Of an
 outer product and one other term, such as the last state, the sum is computed in one pass.
+
+A loop reads joined vectors where their parts are. It may also sum products of its elements.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
 
 from myrnn.compiler.graph import Node, topological
-from myrnn.compiler.ops import OPERATIONS, is_slice, repeated_axes, sizes_of
+from myrnn.compiler.leaves import WEIGHTS
+from myrnn.compiler.ops import OPERATIONS, is_slice, parts_in_place, repeated_axes, run_of, sizes_of
+from myrnn.compiler.plan import padded
 
 _PRODUCTS = ("matmul", "outer")
 
@@ -30,6 +34,7 @@ class Scaled(NamedTuple):
 class Linear:
     """A sum of products and other terms."""
 
+    # A product may be put into a part of the sum.
     products: tuple[Node, ...]
     terms: tuple[Node, ...]
     # What the first product, an outer one, is added to in the same pass: then there are no terms.
@@ -38,7 +43,12 @@ class Linear:
     @property
     def read_by_products(self) -> set[Node]:
         """What must be in memory before the products."""
-        return {*(self.base or ()), *(i for p in self.products for i in p.inputs)}
+        return {*(self.base or ()), *(i for p in self.products for i in multiplied(p).inputs)}
+
+
+def multiplied(product: Node) -> Node:
+    """Return the product itself of one that is put into a part of a sum."""
+    return product.inputs[0] if product.operation == "put" else product
 
 
 Group = tuple[Node, ...]
@@ -52,6 +62,8 @@ class Fused:
     # For each group, whether it is a loop, and its nodes.
     groups: list[tuple[bool, Group]]
     linear: dict[Node, Linear]
+    # The sums that loops compute.
+    sums: set[Node]
     # The nodes that must be in memory, because something outside of their own loop reads them.
     kept: set[Node] = field(default_factory=set)
 
@@ -69,13 +81,36 @@ def fuse(targets: Iterable[Node], available: set[Node], keep: set[Node]) -> Fuse
     order = [n for n in topological(wanted, stop=available) if n not in available and n.inputs]
     linear, absorbed = _linear_nodes(order, set(wanted), available)
     nodes = [n for n in order if n not in absorbed]
-    fused = Fused(_groups(nodes, linear, set(available)), linear, set(linear) | (keep & set(nodes)))
+    sums = {n for n in nodes if _is_sum(n) and (n not in linear or linear[n] == Linear((n,), ()))}
+    linear = {n: one for n, one in linear.items() if n not in sums}
+    groups = _groups(nodes, linear, sums, set(available))
+    for i, (is_loop, group) in enumerate(groups):
+        if is_loop and len(group) == 1 and group[0] in sums:
+            # A function is faster than a loop that computes nothing else.
+            (node,) = group
+            sums.remove(node)
+            groups[i] = (False, group)
+            if node.operation == "matmul":
+                linear[node] = Linear((node,), ())
+    fused = Fused(groups, linear, sums, {*linear, *sums, *(keep & set(nodes))})
     for is_loop, group in fused.groups:
-        inside = {n for n in group if n not in linear} if is_loop else set()
+        inside = {n for n in group if n not in linear and n not in sums} if is_loop else set()
         fused.kept.update(fused.reads(is_loop, group) - inside)
         if not is_loop:
             fused.kept.update(group)
     return fused
+
+
+def _is_sum(node: Node) -> bool:
+    """Whether a node is a single number: the sum of all elements of a vector, or of the products of two."""
+    if node.operation == "sum":
+        return node.size == 1
+    return node.operation == "matmul" and node.size == 1 and not isinstance(node.inputs[1].leaf, WEIGHTS)
+
+
+def loop_size(node: Node, sums: Container[Node]) -> int:
+    """Return the number of elements of the loop that a node is computed in."""
+    return max(i.size for i in node.inputs) if node in sums else node.size
 
 
 def _linear_nodes(
@@ -106,6 +141,10 @@ def _linear_nodes(
                     continue
             leaves.append(part)
         products = [n for n in leaves if n.operation in _PRODUCTS and (n is node or private(n))]
+        put = [n for n in leaves if private(n) and _is_put_product(n) and private(n.inputs[0])]
+        if len(put) + len(products) < len(leaves):
+            # Something writes all of the sum before.
+            products += put
         if products:
             terms = tuple(n for n in leaves if n not in products)
             outer = next((n for n in products if n.operation == "outer"), None)
@@ -115,8 +154,14 @@ def _linear_nodes(
                 multiples = [n for n in terms if n is not base.node]
                 inner += [*multiples, *(i for n in multiples for i in n.inputs if i not in base and private(i))]
             linear[node] = Linear(tuple(products), () if base else terms, base)
-            absorbed |= {*inner, *products} - {node}
+            absorbed |= {*inner, *products, *map(multiplied, products)} - {node}
     return linear, absorbed
+
+
+def _is_put_product(node: Node) -> bool:
+    """Whether a node is a product that is put into consecutive numbers of a vector, whole lanes of it."""
+    run = run_of(node.attributes[0]) if node.operation == "put" else None
+    return run is not None and node.inputs[0].operation == "matmul" and run.start + padded(len(run)) <= node.size
 
 
 def _base(terms: tuple[Node, ...], outer: Node, private: Callable[[Node], bool]) -> Scaled | None:
@@ -137,40 +182,59 @@ def _base(terms: tuple[Node, ...], outer: Node, private: Callable[[Node], bool])
     return None
 
 
-def _groups(nodes: list[Node], linear: dict[Node, Linear], done: set[Node]) -> list[tuple[bool, Group]]:
+def _groups(
+    nodes: list[Node], linear: dict[Node, Linear], sums: set[Node], done: set[Node]
+) -> list[tuple[bool, Group]]:
     reads = {n: n.inputs for n in nodes}
     reads |= {n: (*s.terms, *s.read_by_products) for n, s in linear.items()}
-    looped = {n for n in nodes if n in linear or OPERATIONS[n.operation].kind == "map"}
+    joined = {n for n in nodes if parts_in_place(n)}
+    looped = {n for n in nodes if n in linear or n in sums or n in joined or OPERATIONS[n.operation].kind == "map"}
 
     def ready(node: Node, loop: Iterable[Node] = (), size: int = 0) -> bool:
-        # A single number that a larger loop reads must be finished before that loop.
-        return all(i in done or not i.inputs or (i in loop and i.size == size) for i in reads[node])
+        # What a loop reads elsewhere than at its elements must be finished before: single numbers and parts of vectors.
+        inside = () if node in joined else loop
+        return all(i in done or not i.inputs or (i in inside and i.size == size) for i in reads[node])
 
     groups: list[tuple[bool, Group]] = []
     left = list(nodes)
+    # Linear nodes that have their terms, but not yet their products.
+    begun_early = set[Node]()
     while left:
         before = len(groups)
         slices = [n for n in left if is_slice(n) and ready(n)]
         groups += [(False, (n,)) for n in slices]
         done |= set(slices)
         left = [n for n in left if n not in done]
-        first = next((n for n in left if n in looped and ready(n)), None)
+        first = next((n for n in left if n in looped - begun_early and ready(n)), None)
         if first is not None:
+            size = loop_size(first, sums)
             inside: dict[Node, None] = {}
-            begun = []
+            begun, finished = [], []
             for node in left:
-                if node in looped and node.size == first.size and ready(node, inside, first.size):
-                    # A linear node is only finished by its products, so nothing in its own loop may read it.
+                if node in looped - begun_early and loop_size(node, sums) == size and ready(node, inside, size):
+                    # A linear node is only finished by its products, and a sum by the last element, so nothing in its
+                    # own loop may read it.
                     if node in linear:
                         begun.append(node)
+                    elif node in sums:
+                        finished.append(node)
                     else:
                         inside[node] = None
-            members = {*inside, *begun}
-            groups.append((True, tuple(n for n in left if n in members)))
+            # A term that is computed here is not read again later.
+            early = {
+                n
+                for n in left
+                if n in linear and n.size == size and n not in begun and not inside.keys().isdisjoint(linear[n].terms)
+                if all(i in inside or i in done or not i.inputs for i in linear[n].terms)
+            }
+            begun_early |= early
+            reads |= {n: tuple(linear[n].read_by_products) for n in early}
+            members = {*inside, *begun, *finished}
+            groups.append((True, tuple(n for n in left if n in members | early)))
             groups += [(False, (n,)) for n in begun]
             done |= members
             left = [n for n in left if n not in done]
-        calls = [n for n in left if n not in looped and ready(n)]
+        calls = [n for n in left if (n not in looped or n in begun_early) and ready(n)]
         groups += [(False, (n,)) for n in calls]
         done |= set(calls)
         left = [n for n in left if n not in done]

@@ -74,6 +74,41 @@ class Store:
 
 
 @dataclass(frozen=True)
+class Piece:
+    """The numbers of a joined vector from `begin` to `end`, at the address of the vector as if all of it was there."""
+
+    begin: Size
+    end: Size
+    address: Address
+
+
+@dataclass(frozen=True)
+class Joined:
+    """A vector whose pieces are in several places, and which is zero elsewhere."""
+
+    pieces: tuple[Piece, ...]
+
+
+@dataclass(frozen=True)
+class Range:
+    """A range of the elements of a loop, and where it reads joined vectors."""
+
+    begin: Number
+    end: Number
+    joined: dict[Node, Address | Joined]
+
+
+@dataclass(frozen=True)
+class Sum:
+    """Writes the sum of the products of all elements of one or two nodes."""
+
+    node: Node
+    address: Address
+    factors: tuple[Node, ...]
+    clean: Size | None = None  # only so many elements count, and no padding
+
+
+@dataclass(frozen=True)
 class Elementwise:
     """Computes nodes of one size element by element; all stores come after all computations."""
 
@@ -82,6 +117,9 @@ class Elementwise:
     # Addresses of what is read. A single number serves all elements; other nodes without an address are constants.
     reads: dict[Node, Address]
     stores: tuple[Store, ...]
+    sums: tuple[Sum, ...]
+    # All elements, in order.
+    ranges: tuple[Range, ...]
 
 
 @dataclass(frozen=True)
@@ -234,7 +272,7 @@ def written_by(instruction: Instruction) -> list[Address]:
     """Return the addresses that an instruction writes to, apart from those of loops and choices."""
     match instruction:
         case Elementwise():
-            return [store.address for store in instruction.stores]
+            return [*(store.address for store in instruction.stores), *(one.address for one in instruction.sums)]
         case Call(_, (Address() as out, *_)) | Apply(_, (Address() as out, *_)):
             return [out]
     written = getattr(instruction, "out", None)
@@ -329,7 +367,7 @@ def _line(instruction: Instruction) -> str:
     into: str | None = None
     match instruction:
         case Elementwise(size, _, reads):
-            title, read = f"loop over {size.size}", reads.values()
+            title, read = f"loop over {size.size}", elements((reads, instruction.ranges))
         case Call(title, (first, *others)) | Apply(title, (first, *others)):
             into, read = str(first), others
         case DrawNumbers(title, amount):

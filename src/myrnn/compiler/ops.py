@@ -307,6 +307,7 @@ def indices_of(data: bytes) -> NDArray[np.int32]:
     return np.frombuffer(data, dtype=np.int32)
 
 
+@lru_cache(maxsize=1024)
 def run_of(data: bytes) -> range | None:
     """Return the indices that an attribute stores as bytes if they follow one another; None if they do not."""
     where = indices_of(data)
@@ -318,6 +319,19 @@ def run_of(data: bytes) -> range | None:
 def is_slice(node: Node) -> bool:
     """Whether a node takes numbers that follow one another."""
     return node.operation == "take" and run_of(node.attributes[0]) is not None
+
+
+# A loop over joined vectors has code for every part.
+_MOST_PARTS = 4
+
+
+def parts_in_place(node: Node) -> tuple[tuple[Node, range], ...] | None:
+    """Return the inputs of a join or a put, each with the indices where its numbers are, if they are in few pieces."""
+    if node.operation not in ("join", "put") or len(node.inputs) > _MOST_PARTS or node.size == 1:
+        return None
+    places = node.attributes[0] if node.operation == "join" else node.attributes[:1]
+    runs = [run for where in places if (run := run_of(where)) is not None]
+    return tuple(zip(node.inputs, runs, strict=True)) if len(runs) == len(places) else None
 
 
 @lru_cache(maxsize=1024)

@@ -14,11 +14,12 @@ from typing import Any
 from myrnn.compiler.addresses import Indices, Rows, Size
 from myrnn.compiler.buffers import Buffers
 from myrnn.compiler.forms import Over, Place, RowOf
-from myrnn.compiler.fuse import Fused, Group, Linear, Scaled, fuse, is_one_number
+from myrnn.compiler.fuse import Fused, Group, Linear, Scaled, fuse, is_one_number, loop_size, multiplied
 from myrnn.compiler.graph import Node
-from myrnn.compiler.instructions import Argument, Comment, Elementwise, Fill, Instruction, Store
+from myrnn.compiler.instructions import Argument, Comment, Elementwise, Instruction, Store, Sum
+from myrnn.compiler.joined import ranges_of
 from myrnn.compiler.leaves import StepNumber
-from myrnn.compiler.ops import is_slice, repeated_axes, run_of, sizes_of
+from myrnn.compiler.ops import is_slice, parts_in_place, repeated_axes, run_of, sizes_of
 from myrnn.compiler.printer import LONGEST, Printer, sum_of
 from myrnn.compiler.runtime import LANES
 
@@ -120,7 +121,7 @@ class PartWriter:
         done: set[Node] = set()
         for is_loop, nodes in fused.groups:
             if is_loop:
-                computed = {n for n in nodes if n not in fused.linear}
+                computed = {n for n in nodes if n not in fused.linear and n not in fused.sums}
                 self._elementwise(over, fused, nodes, [s for s in stores if s.node in computed])
                 done |= computed
             elif nodes[0] in fused.linear:
@@ -150,20 +151,35 @@ class PartWriter:
 
     def _elementwise(self, over: Over, fused: Fused, nodes: Group, stores: list[Destination]) -> None:
         """Add a loop that computes nodes, initializes the linear ones with their terms, and ends with the stores."""
-        computed = tuple(n for n in nodes if n not in fused.linear)
-        inputs = {n: fused.linear[n].terms if n in fused.linear else n.inputs for n in nodes}
+        joined = {n: parts for n in nodes if (parts := parts_in_place(n)) is not None}
+        sums = [n for n in nodes if n in fused.sums]
+        computed = tuple(n for n in nodes if n not in fused.linear and n not in joined and n not in sums)
+        inputs = {n: fused.linear[n].terms if n in fused.linear else n.inputs for n in nodes if n not in joined}
         read = dict.fromkeys([*(i for several in inputs.values() for i in several), *(s.node for s in stores)])
         reads = {n: self._form.address(self.place(n), over) for n in read if n not in nodes and not is_one_number(n)}
         written = [
             self._store_at(over, self.store(n, self.places[n]), inputs[n] if n in fused.linear else ())
             for n in nodes
-            if n in self.places and (n in computed or inputs[n])
+            if n in self.places and n not in sums and (n in computed or n in joined or inputs[n])
         ]
         written += [self._store_at(over, store) for store in stores]
-        if written:
-            size = Size((*nodes, *(s.node for s in stores))[0].size, padded=True)
-            loop = Elementwise(size, computed, reads, tuple(written))
-            self.add(over, self._form.rows(over, loop), _comment(self._printer, fused, nodes, stores))
+        if not written and not sums:
+            return
+        size = Size(loop_size(nodes[0], fused.sums) if nodes else stores[0].node.size, padded=True)
+        clean = Size(size.size) if size.size % LANES else None
+        vectors = {
+            n: [(self._form.address(self.place(i), over), run) for i, run in parts if not i.is_zero]
+            for n, parts in joined.items()
+        }
+        loop = Elementwise(
+            size,
+            computed,
+            reads,
+            tuple(written),
+            tuple(Sum(n, self._form.address(self.places[n], over), n.inputs, clean) for n in sums),
+            ranges_of(size, vectors, compact=self._plan.kind.compact),
+        )
+        self.add(over, self._form.rows(over, loop), _comment(self._printer, fused, nodes, stores))
 
     def _store_at(self, over: Over, store: Destination, terms: tuple[Node, ...] = ()) -> Store:
         """Return the store of a node, or of the terms that initialize it."""
@@ -175,15 +191,18 @@ class PartWriter:
 
     def _products(self, over: Over, node: Node, linear: Linear) -> None:
         """Add the products of a linear node, after a loop has initialized it with its terms, if any."""
-        out, label = self.places[node], self._printer.label(node)
+        whole, label = self.places[node], self._printer.label(node)
         products = list(linear.products)
         if linear.base is not None:
             self._outer_onto(over, node, products.pop(0), linear.base)
         # A product that is zero at the first step comes last, so that there is something to add it to.
-        order = sorted(products, key=lambda p: p.inputs[0] in self.zero)
+        order = sorted(products, key=lambda p: (p.operation == "put", multiplied(p).inputs[0] in self.zero))
         for number, product in enumerate(order):
             add = bool(linear.terms or linear.base) or number > 0
             what = self._printer.expression(node) if product is node else self._printer.text("{0}", product)
+            out = whole
+            if product.operation == "put" and (run := run_of(product.attributes[0])) is not None:
+                out, product = replace(whole, size=len(run), offset=whole.offset + run.start), multiplied(product)
             # A product that is zero or unread before the first step can be skipped there.
             idle = node in self._unread or (add and product.inputs[0] in self.zero)
             comment = f"{label} {'+=' if add else '='} {what}"
@@ -228,10 +247,6 @@ class PartWriter:
         if node.operation == "join":
             for source, where in zip(sources, node.attributes[0], strict=True):
                 self.add(over, self._moved(over, "join", out, source, where), comment)
-        elif node.operation == "put" and run_of(node.attributes[0]) is not None and out.size == out.buffer.columns:
-            fill = Fill(self._form.address(out, over), Size(out.size, padded=True))
-            self.add(over, self._form.rows(over, fill), comment)
-            self.add(over, self._moved(over, "put", out, sources[0], node.attributes[0]))
         elif (axes := repeated_axes(node)) is not None:
             self.add(over, self._form.call(over, "repeat", out, *sources, *map(Size, axes)), comment)
         else:

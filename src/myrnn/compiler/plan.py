@@ -19,7 +19,7 @@ from myrnn.compiler.equations import printer_of
 from myrnn.compiler.graph import Node, in_order, leaves_of, topological
 from myrnn.compiler.leaves import INPUT, Derived, Gradient, Kept, LoopState, Parameter, ParameterRows
 from myrnn.compiler.loops import Recurrence
-from myrnn.compiler.ops import OPERATIONS, is_slice, repeated_axes, sizes_of
+from myrnn.compiler.ops import OPERATIONS, is_slice, parts_in_place, repeated_axes, sizes_of
 from myrnn.compiler.printer import Printer
 from myrnn.compiler.runtime import LANES
 
@@ -439,8 +439,11 @@ def _saved(forward: Sequence[Node], backward: Sequence[Node]) -> tuple[Node, ...
             saved.update(i for i in node.inputs if i.inputs)
     for node in topological(forward):
         # A cheap node needs no buffer if its inputs have one: the backward pass recomputes it.
-        if node in saved and OPERATIONS[node.operation].cheap and node not in forward:
-            if all(i.is_leaf or i in saved for i in node.inputs):
+        if node in saved and node not in forward:
+            is_cheap = OPERATIONS[node.operation].cheap or parts_in_place(node) is not None
+            if is_cheap and all(
+                i.is_leaf or i in saved for i in (n.inputs[0] if is_slice(n) else n for n in node.inputs)
+            ):
                 saved.discard(node)
     # A slice is read in place, so its source must be kept.
     for node in reversed(topological(forward)):

@@ -30,6 +30,8 @@ def simpler_product(operation: str, inputs: Sequence[Node], attributes: tuple[An
             return _of_factor(lambda factor: -factor, inputs[0])
         case "subtract" if inputs[1].operation == "outer":
             return inputs[0] + -inputs[1]
+        case "take" | "put" if len(attributes[0]) // 4 <= inputs[0].size:
+            return _multiple_of_moved(operation, inputs[0], attributes)
         case "sum":
             return _summed(inputs[0], *attributes)
     return None
@@ -72,6 +74,18 @@ def _multiplied(a: Node, b: Node) -> Node | None:
     if columns != n or matrices * rows != outer:
         return None
     return ops.outer(small, b.inputs[0], matrices)
+
+
+def _multiple_of_moved(operation: str, node: Node, attributes: tuple[Any, ...]) -> Node | None:
+    """Return a multiple of moved numbers instead of numbers of a multiple: what is in memory is read where it is."""
+    if node.operation != "multiply":
+        return None
+    for factor, vector in (node.inputs, reversed(node.inputs)):
+        # Other slices of a multiple are read in place once it is computed.
+        if factor.size == 1 < vector.size and (operation == "put" or vector.is_leaf):
+            names = ops.OPERATIONS[operation].attributes
+            return factor * node.build.make(operation, vector, **dict(zip(names, attributes, strict=True)))
+    return None
 
 
 def _summed(node: Node, outer: int, n: int, inner: int) -> Node | None:

@@ -22,7 +22,6 @@ from myrnn.compiler.instructions import (
     If,
     Instruction,
     Phase,
-    Store,
     elements,
     written_by,
 )
@@ -140,11 +139,11 @@ def _needed(body: Iterable[Instruction], read: Set[Buffer]) -> Iterator[Instruct
             case CrossEntropy() | AddLoss():
                 is_needed = True
             case Elementwise():
-                stores = [store for store in instruction.stores if store.address.buffer in read]
-                if len(stores) < len(instruction.stores) and comment is not None:
-                    comment = _about(comment, instruction, stores)
-                instruction = _with_stores(instruction, stores)
-                is_needed = bool(stores)
+                gone = {out for out in outs if out.buffer not in read}
+                if gone and comment is not None:
+                    comment = _about(comment, outs, gone)
+                instruction = _without(instruction, gone)
+                is_needed = len(gone) < len(outs)
             case _:
                 is_needed = not outs or any(out.buffer in read for out in outs)
         if is_needed:
@@ -153,16 +152,19 @@ def _needed(body: Iterable[Instruction], read: Set[Buffer]) -> Iterator[Instruct
         comment = None
 
 
-def _about(comment: Comment, loop: Elementwise, stores: Sequence[Store]) -> Comment | None:
-    """Return what a comment says of the stores that are left; None if nothing."""
-    gone = {one.address.buffer.name for one in loop.stores} - {one.address.buffer.name for one in stores}
-    left = [part for part in comment.text.split("; ") if part.split(" ")[0] not in gone]
+def _about(comment: Comment, outs: Sequence[Address], gone: Set[Address]) -> Comment | None:
+    """Return what a comment says of the results that are left; None if nothing."""
+    names = {out.buffer.name for out in gone} - {out.buffer.name for out in outs if out not in gone}
+    left = [part for part in comment.text.split("; ") if part.split(" ")[0] not in names]
     return Comment("; ".join(left)) if left else None
 
 
-def _with_stores(loop: Elementwise, stores: Sequence[Store]) -> Elementwise:
-    """Return a loop that only computes what some of its stores need."""
+def _without(loop: Elementwise, gone: Set[Address]) -> Elementwise:
+    """Return a loop that only computes what is needed for results at other addresses."""
+    stores = tuple(store for store in loop.stores if store.address not in gone)
+    sums = tuple(one for one in loop.sums if one.address not in gone)
     wanted = {node for store in stores for node in store.terms or (store.node,)}
+    wanted |= {node for one in sums for node in one.factors}
     for node in reversed(loop.nodes):
         if node in wanted:
             wanted |= set(node.inputs)
@@ -170,5 +172,10 @@ def _with_stores(loop: Elementwise, stores: Sequence[Store]) -> Elementwise:
         loop,
         nodes=tuple(node for node in loop.nodes if node in wanted),
         reads={node: address for node, address in loop.reads.items() if node in wanted},
-        stores=tuple(stores),
+        stores=stores,
+        sums=sums,
+        ranges=tuple(
+            replace(one, joined={node: where for node, where in one.joined.items() if node in wanted})
+            for one in loop.ranges
+        ),
     )

@@ -27,7 +27,9 @@ from myrnn.compiler.instructions import (
     For,
     If,
     Instruction,
+    Joined,
     Phase,
+    Range,
     Schedule,
     StopUnlessLearning,
     Write,
@@ -141,23 +143,36 @@ class CodeWriter(InstructionWriter):
     # Loops -----------------------------------------------------------------------------------------------------------
 
     def _elementwise(self, loop: Elementwise) -> None:
-        count = loop.size.size
         # What begins like a function or an array of the file may be one, maybe one that is not written yet.
         names = Names(self._used, self._text.prefix)
-        variables, values = computed(loop, self._printer, names, self._element)
+        self._write(*(f"{self._item(one.address)} = {self._syntax.literal(0.0)};" for one in loop.sums))
+        for part in loop.ranges:
+            self._range(loop, part, names)
+
+    def _range(self, loop: Elementwise, part: Range, names: Names) -> None:
+        count = loop.size.size
+        variables, values, products = computed(loop, part, self._printer, names, self._element)
         lines = [f"{self._syntax.number} {name} = {self._tree(value)};" for name, value in variables.items()]
+        lines += [
+            f"{self._item(one.address)} += {self._tree(value)};" for one, value in zip(loop.sums, products, strict=True)
+        ]
         for store, value in zip(loop.stores, values, strict=True):
             sign = "+=" if store.add else "="
             lines.append(f"{self._item(store.address, count > 1)} {sign} {self._tree(value)};")
         if count == 1 and not variables:
             self._write(*lines)
             return
-        with self._block("" if count == 1 else f"for ({self._syntax.counter} j = 0; j < {count}; j++)"):
+        begin, end = (self._number(bound) for bound in (part.begin, part.end))
+        with self._block("" if count == 1 else f"for ({self._syntax.counter} j = {begin}; j < {end}; j++)"):
             self._write(*lines)
 
-    def _element(self, node: Node, address: Address | None) -> ast.expr:
+    def _element(self, node: Node, address: Address | Joined | None) -> ast.expr:
         if address is None:
             return ast.Constant(float(node.numbers[0]))
+        if isinstance(address, Joined):
+            # Without lanes, no range of a loop is across two pieces.
+            assert not address.pieces
+            return ast.Constant(0.0)
         return atom(self._item(address, address.size > 1))
 
     def _tree(self, tree: ast.expr, within: int = 0) -> str:
@@ -244,7 +259,9 @@ def _index(address: Address) -> Number:
         row = Infix("*", address.row, address.buffer.columns)
     if not address.offset:
         return row
-    return row + address.offset if isinstance(row, int) else Infix("+", row, address.offset)
+    if isinstance(row, int):
+        return row + address.offset
+    return Infix("+", row, address.offset) if address.offset > 0 else Infix("-", row, -address.offset)
 
 
 def in_comment(text: str) -> str:

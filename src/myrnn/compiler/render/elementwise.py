@@ -9,7 +9,7 @@ from collections.abc import Callable
 from myrnn.compiler.addresses import Address
 from myrnn.compiler.buffers import Names
 from myrnn.compiler.graph import Node
-from myrnn.compiler.instructions import Elementwise
+from myrnn.compiler.instructions import Elementwise, Joined, Range
 from myrnn.compiler.ops import OPERATIONS
 from myrnn.compiler.printer import Printer, atom, compose, sum_of
 
@@ -18,14 +18,19 @@ _LONGEST_INSIDE = 60
 
 
 def computed(
-    loop: Elementwise, printer: Printer, names: Names, read: Callable[[Node, Address | None], ast.expr]
-) -> tuple[dict[str, ast.expr], list[ast.expr]]:
-    """Return the variables of a loop, each by its new name, and the value of each of its stores.
+    loop: Elementwise,
+    part: Range,
+    printer: Printer,
+    names: Names,
+    read: Callable[[Node, Address | Joined | None], ast.expr],
+) -> tuple[dict[str, ast.expr], list[ast.expr], list[ast.expr]]:
+    """Return the variables of a range of a loop, each by its new name, and the values of its stores and of its sums.
 
-    `read` returns the element of a node at an address, or of a constant, whose numbers are all the same.
+    `read` returns the element of a node at an address, joined or not, or of a constant, whose numbers are all the same.
     """
     inputs = [i for n in loop.nodes for i in n.inputs]
-    uses = Counter([*inputs, *(i for s in loop.stores for i in s.terms or (s.node,))])
+    summed = [store.terms or (store.node,) for store in loop.stores]
+    uses = Counter([*inputs, *(node for nodes in (*summed, *(one.factors for one in loop.sums)) for node in nodes)])
     variables: dict[str, ast.expr] = {}
     # The expression of each node that is computed here: a variable, or an inline expression.
     local: dict[Node, ast.expr] = {}
@@ -38,16 +43,22 @@ def computed(
         variables[name] = value
         return atom(name)
 
+    for node, where in part.joined.items():
+        is_long = isinstance(where, Joined) and where.pieces
+        local[node] = variable(node, read(node, where)) if is_long else read(node, where)
     for node in loop.nodes:
         made = compose(OPERATIONS[node.operation].code, [value(i) for i in node.inputs])
         inside = node not in printer.names and uses[node] == 1 and len(ast.unparse(made)) < _LONGEST_INSIDE
         local[node] = made if inside else variable(node, made)
     # Everything is read before anything is written, since something may read what is overwritten.
-    summed = [store.terms or (store.node,) for store in loop.stores]
     values = [compose(sum_of(len(nodes)), [value(node) for node in nodes]) for nodes in summed]
     if len(values) > 1:
         values = [
             v if ast.unparse(v).isidentifier() or store.node.is_constant else variable(store.node, v)
             for store, v in zip(loop.stores, values, strict=True)
         ]
-    return variables, values
+    products = [
+        compose(" * ".join(f"{{{i}}}" for i in range(len(one.factors))), list(map(value, one.factors)))
+        for one in loop.sums
+    ]
+    return variables, values, products

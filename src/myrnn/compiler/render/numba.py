@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -27,6 +27,8 @@ from myrnn.compiler.instructions import (
     For,
     If,
     Instruction,
+    Joined,
+    Range,
     Schedule,
     StopUnlessLearning,
     Write,
@@ -51,7 +53,7 @@ def _called_by(*kinds: str) -> set[str]:
     return {name for row in rows for name in re.findall(r"[a-z]\w*", row.code)}
 
 
-_LANES = ("full", "keep", "load", "spread", "store", "where")
+_LANES = ("full", "keep", "load", "load_between", "spread", "store", "store_total", "where")
 _MOVES = ("copy", "copy_matrix", "go_on", "hand_on", "line_up", "one_hot", "read_table")
 _PLAIN = ("add_outer", "log_softmax_axis", "multiply_plain", "repeat", "softmax_axis", "sum_axis")
 
@@ -142,8 +144,7 @@ class _Writer(InstructionWriter):
                 with self._block(f"if {self._text(condition)}:"):
                     self._body(body)
             case Elementwise():
-                with self._block(f"for j in range(0, {self._text(instruction.size)}, {LANES}):"):
-                    self._loop(instruction)
+                self._loop(instruction)
             case DrawNumbers(function, amount, site, out, strides, count, row):
                 self._call(function, out, *strides, count, amount, "keys", site, *row)
             case Write(out, number):
@@ -193,8 +194,20 @@ class _Writer(InstructionWriter):
     # Loops -----------------------------------------------------------------------------------------------------------
 
     def _loop(self, loop: Elementwise) -> None:
-        variables, values = computed(loop, self._printer, self._names, self._lanes)
+        sums = [self._names.new(f"{self._printer.label(one.node)}_sum") for one in loop.sums]
+        self._write(*(f"{name} = full(0.0)" for name in sums))
+        for part in loop.ranges:
+            with self._block(f"for j in range({self._text(part.begin)}, {self._text(part.end)}, {LANES}):"):
+                self._range(loop, part, sums)
+        for one, name in zip(loop.sums, sums, strict=True):
+            self._call("store_total", one.address, name)
+
+    def _range(self, loop: Elementwise, part: Range, sums: Sequence[str]) -> None:
+        variables, values, products = computed(loop, part, self._printer, self._names, self._lanes)
         self._write(*(f"{name} = {ast.unparse(value)}" for name, value in variables.items()))
+        for name, one, value in zip(sums, loop.sums, products, strict=True):
+            v = value if one.clean is None else compose(f"keep({{0}}, {self._text(one.clean)} - j)", [value])
+            self._write(f"{name} = {ast.unparse(compose('{0} + {1}', [atom(name), v]))}")
         for store, v in zip(loop.stores, values, strict=True):
             address = f"{self._text(store.address)} + j"
             if store.clean is not None:
@@ -204,10 +217,16 @@ class _Writer(InstructionWriter):
                 v = compose("{0} + {1}", [atom(f"load({address})"), v])
             self._write(f"store({address}, {ast.unparse(v)})")
 
-    def _lanes(self, node: Node, address: Address | None) -> ast.expr:
+    def _lanes(self, node: Node, address: Address | Joined | None) -> ast.expr:
         """Return the lane expression of a node that a loop reads."""
         if address is None:
             return compose(_literal(float(node.numbers[0])))
+        if isinstance(address, Joined):
+            joined = "full(0.0)" if address.pieces else "0.0"
+            for piece in address.pieces:
+                begin, end = (f"{self._text(bound)} - j" for bound in (piece.begin, piece.end))
+                joined = f"load_between({self._text(piece.address)} + j, {begin}, {end}, {joined})"
+            return atom(joined)
         text = self._text(address)
         return atom(f"spread({text})" if address.size == 1 else f"load({text} + j)")
 

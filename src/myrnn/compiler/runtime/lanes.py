@@ -243,11 +243,12 @@ def first_lanes(count: CodeValue, lanes: int = LANES) -> CodeValue:
     return numbers < splat(count.cast("trunc", _INT32), lanes)
 
 
-def load_some(array: CodeValue, index: CodeValue, some: CodeValue) -> CodeValue:
-    """Return consecutive numbers in some of the lanes, and zeros in the others, whose numbers are not read."""
+def load_some(array: CodeValue, index: CodeValue, some: CodeValue, others: CodeValue | None = None) -> CodeValue:
+    """Return consecutive numbers in some of the lanes, and `others` or zeros elsewhere, where nothing is read."""
+    elsewhere = ir.Constant(FLOATS, None) if others is None else others.llvm
     kind = ir.FunctionType(FLOATS, [FLOATS.as_pointer(), _INT32, _MASK, FLOATS])
     function = cgutils.get_or_insert_function(array.builder.module, kind, f"llvm.masked.load.v{LANES}f32.p0")
-    arguments = [_vector_at(array, index), ir.Constant(_INT32, 4), some.llvm, ir.Constant(FLOATS, None)]
+    arguments = [_vector_at(array, index), ir.Constant(_INT32, 4), some.llvm, elsewhere]
     return CodeValue(array.builder, array.builder.call(function, arguments))
 
 
@@ -262,6 +263,12 @@ def store_some(array: CodeValue, index: CodeValue, value: CodeValue, some: CodeV
 def load_first(array: Array, index: Index, count: Index) -> Lanes:
     """Return the first `count` of the lanes at an index, and zeros in the others, which are not read."""
     return load_some(array, index, first_lanes(count))
+
+
+@instruction
+def load_between(array: Array, index: Index, begin: Index, end: Index, others: Lanes) -> Lanes:
+    """Return the lanes from `begin` to `end` at an index, and those of `others` elsewhere, where nothing is read."""
+    return load_some(array, index, first_lanes(end).join("xor", first_lanes(begin)), others)
 
 
 @instruction
@@ -330,3 +337,9 @@ def total(value: Lanes) -> Float:
         value = shuffle(value, value, lower) + shuffle(value, value, upper)
         half //= 2
     return CodeValue(value.builder, value.builder.extract_element(value.llvm, ir.Constant(_INT32, 0)))
+
+
+@instruction
+def store_total(array: Array, index: Index, value: Lanes) -> None:
+    """Write the sum of all lanes to `array[index]`."""
+    array.builder.store(total(value).llvm, array.builder.gep(array.llvm, [index.llvm]), align=4)
