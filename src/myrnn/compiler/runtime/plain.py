@@ -169,6 +169,10 @@ def _softmax_of_rows(out: Floats, out_at: int, a: Floats, a_at: int, outer: int,
         largest = a[a_at + first]
         for j in range(1, n):
             largest = max(largest, a[a_at + first + j])
+        if n <= 16 and not of_logarithms:
+            powers = exp(load_first(a, a_at + first, n) - largest)
+            store_first(out, out_at + first, powers / total(keep(powers, n)), n)
+            continue
         mass = np.float32(0)
         for j in range(0, n, 16):
             lower = load_first(a, a_at + first + j, n - j) - largest
