@@ -29,7 +29,7 @@ from myrnn.compiler.ops import OPERATIONS
 
 AFTER = "labels targets weights class_weights streams carried"
 SINGLE = f"values begin steps member keys {AFTER} share learn p g w sizes tables".split()
-BATCH = f"values offsets {AFTER} members keys share learn p g w sizes tables start lined".split()
+BATCH = f"values offsets {AFTER} batch begin end keys share learn p g w sizes tables start lined".split()
 SIGNS = {
     "+": lambda a, b: a + b,
     "-": lambda a, b: a - b,
@@ -56,9 +56,12 @@ class Run:
         self.begins |= {b.name: b.begin for b in schedule.buffers if b.array == "p"}
         self.places = {data: sizes[memory.names.index(name)] for data, name in memory.table_names.items()}
         if schedule.plan.kind.batched:
+            batch, begin, end = (self.known[name] for name in ("batch", "begin", "end"))
+            self.known |= {"members": batch[begin:end], "sequences": end - begin}
+            self.known |= {"is_first": begin == 0, "is_last": end == len(batch)}
             names = "start", "lined", "offsets", "members"
             steps = CALLED["line_up"](*(self.known[name] for name in names))
-            self.known |= {"steps": steps, "total": self.known["start"][steps], "sequences": len(self.known["members"])}
+            self.known |= {"steps": steps, "total": self.known["start"][steps]}
         try:
             for phase in schedule.phases:
                 self.body(phase.body)

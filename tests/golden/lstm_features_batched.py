@@ -26,15 +26,15 @@ from myrnn.compiler.runtime.threads import flush_subnormals, restore_mode
 
 def run(
     features: Floats, offsets: Integers, labels: Integers, targets: Floats, weights: Floats, class_weights: Floats,
-    streams: Integers, carried: Floats, members: Integers, keys: Integers, share: np.float32, learn: bool, p: Floats,
-    g: Floats, w: Floats, sizes: Integers, tables: Tokens, start: Integers, lined: Tokens,
+    streams: Integers, carried: Floats, batch: Integers, begin: int, end: int, keys: Integers, share: np.float32,
+    learn: bool, p: Floats, g: Floats, w: Floats, sizes: Integers, tables: Tokens, start: Integers, lined: Tokens,
 ) -> tuple[float, float]:
-    """Run `members`, the longest first; with `learn`, add the gradients of all parameters to `g`, else only logits.
+    """Run a part of a batch, the longest sequence first; with `learn`, add the gradients to `g`, else only logits.
 
-    `myrnn.compiler.runtime.training` calls this in every iteration. Return two sums: of the weighted losses, and of the
-    scores of what counts, such as 1 for a class that was right. Each loss counts for `share` in the gradients.
+    `myrnn.compiler.runtime.training` calls this for all parts, in order. Return two sums: of the weighted losses, and
+    of the scores of what counts, such as 1 for a class that was right. Each loss counts for `share` in the gradients.
     """
-    sequences = len(members)
+    members, sequences = batch[begin:end], end - begin
     steps = line_up(start, lined, offsets, members)
     total = start[steps]
     # sizes
@@ -88,9 +88,10 @@ def run(
     fc_h2g_weight_transposed = sizes[45]
     fc_h2i_weight_transposed = sizes[46]
     fc_h2f_weight_transposed = sizes[47]
+    is_first = begin == 0
     mode = flush_subnormals()
 
-    # Values that depend only on parameters, and the states before the first step.
+    # The initial states of all sequences.
     # c = 0; h = 0
     for r in range(sequences):
         length = offsets[members[r] + 1] - offsets[members[r]]
@@ -186,10 +187,11 @@ def run(
             fill(w, d_logits + r * K_padded, d_logits + r * K_padded + K_padded, 0.0)
 
     # Weights in the layout of the backward pass.
-    transpose(w, fc_h2o_weight_transposed, D_padded, p, fc_h2o_weight, D_padded, D, D_padded)
-    transpose(w, fc_h2g_weight_transposed, D_padded, p, fc_h2g_weight, D_padded, D, D_padded)
-    transpose(w, fc_h2i_weight_transposed, D_padded, p, fc_h2i_weight, D_padded, D, D_padded)
-    transpose(w, fc_h2f_weight_transposed, D_padded, p, fc_h2f_weight, D_padded, D, D_padded)
+    if is_first:
+        transpose(w, fc_h2o_weight_transposed, D_padded, p, fc_h2o_weight, D_padded, D, D_padded)
+        transpose(w, fc_h2g_weight_transposed, D_padded, p, fc_h2g_weight, D_padded, D, D_padded)
+        transpose(w, fc_h2i_weight_transposed, D_padded, p, fc_h2i_weight, D_padded, D, D_padded)
+        transpose(w, fc_h2f_weight_transposed, D_padded, p, fc_h2f_weight, D_padded, D, D_padded)
 
     # Back through the readout.
     # d_h = d_logits @ fc_h2y.weight.T

@@ -48,7 +48,7 @@ def run(
     fc_h2h_weight_transposed = sizes[16]
     mode = flush_subnormals()
 
-    # Values that depend only on parameters, and the states before the first step.
+    # The initial states of all sequences.
     # h = 0
     for j in range(0, D_padded, 16):
         store(w, h + j, 0.0)

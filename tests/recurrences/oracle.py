@@ -79,7 +79,7 @@ def mean_by_mygrad(model, sequences):
 
 def compiled_mean(compiled, sequences, batched):
     """Return the mean loss and its gradients by a compiled program."""
-    native = compiled.native(batched=batched)
+    native = compiled.native(tokens=sequences.is_tokens, batched=batched)
     compiled.guard.check_lengths(sequences)
     numbers = native.block_of([p.data for p in compiled.model.parameters]).numbers
     # Values that earlier calls left in its memory are set to NaN.

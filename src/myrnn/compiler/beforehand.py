@@ -7,6 +7,7 @@ them are left in the loop over the steps.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from myrnn.compiler.delays import made_of_rows, with_delays_apart
@@ -42,26 +43,39 @@ def move_beforehand(recurrence: Recurrence) -> Recurrence:
 
 
 def _computed_from_rows(loop: Loop) -> list[Node]:
-    """Return the nodes to compute beforehand: few numbers, from which the rest follows without much work."""
-    order = topological([*loop.step, *loop.kept.values()]) if loop.step else []
-    from_rows, fixed = made_of_rows(order), fixed_nodes(order)
+    """Return the nodes to compute beforehand."""
+    if not loop.step:
+        return []
+    targets = [*loop.step, *loop.kept.values()]
+    from_rows, selected = made_of_rows(topological(targets)), chosen_by_time(targets)
+    # What later loops read has a buffer in any case.
+    kept = [n for n in loop.kept.values() if n in from_rows and n.inputs and n not in selected]
+    return list(dict.fromkeys([*few_to_compute(targets, loop.step, from_rows, _is_work), *kept]))
+
+
+def few_to_compute(
+    targets: Sequence[Node], ends: Sequence[Node], made: set[Node], is_work: Callable[[Node, set[Node]], bool]
+) -> list[Node]:
+    """Return nodes among those `made` of rows: few numbers, from which the `ends` and all others follow with no work.
+
+    `is_work` gets a node, and all that depend only on parameters.
+    """
+    order = topological(targets)
+    fixed = fixed_nodes(order)
     needed: dict[Node, Nodes] = {}
     # What only some steps need has a gradient that is selected in their loop.
-    selected = chosen_by_time([*loop.step, *loop.kept.values()])
-    for node in (n for n in order if n in from_rows):
+    selected = chosen_by_time(targets)
+    for node in (n for n in order if n in made):
         below: Nodes = {}
         for child in node.inputs:
             below |= needed.get(child, {})
-        is_work = _is_work(node, fixed)
-        is_least = is_work or (below and node.size <= sum(n.size for n in below))
+        is_least = is_work(node, fixed) or (below and node.size <= sum(n.size for n in below))
         stays = node.operation == "outer" or node in selected
         needed[node] = {node: None} if is_least and not stays else below
-    read = [i for n in order if n not in from_rows and n not in fixed for i in n.inputs]
+    read = [i for n in order if n not in made and n not in fixed for i in n.inputs]
     chosen: Nodes = {}
-    for node in (*read, *loop.step):
+    for node in (*read, *ends):
         chosen |= needed.get(node, {})
-    # What later loops read has a buffer in any case.
-    chosen |= {n: None for n in loop.kept.values() if n in from_rows and n.inputs and n not in selected}
     return list(chosen)
 
 

@@ -11,7 +11,22 @@ from typing import Any
 from myrnn.compiler.addresses import Buffer, Number, Rows, Size
 from myrnn.compiler.carry import carried_of
 from myrnn.compiler.equations import state_names
-from myrnn.compiler.forms import CARRIED, DONE, FEATURES, LEFT, SOURCE, Form, Over, Place, RowOf, X, whole
+from myrnn.compiler.forms import (
+    BATCH_MEMBERS,
+    CARRIED,
+    DONE,
+    FEATURES,
+    LEFT,
+    OFFSETS,
+    SOURCE,
+    TOKENS,
+    Form,
+    Over,
+    Place,
+    RowOf,
+    X,
+    whole,
+)
 from myrnn.compiler.graph import Node, leaves_of
 from myrnn.compiler.instructions import Argument, Instruction, Interface
 from myrnn.compiler.leaves import (
@@ -28,10 +43,12 @@ from myrnn.compiler.leaves import (
     ParameterRows,
     StepNumber,
     StepTable,
+    SymbolRows,
 )
 from myrnn.compiler.plan import Plan, Weight, padded
 
 # Headings of values that are prepared before they are read.
+SYMBOLS = "The symbols that occur."
 PARAMETERS = "Weights in the layout of the forward pass."
 DERIVED = "Computed weights in the layout of the forward pass."
 DRAWN = "Random numbers."
@@ -73,7 +90,7 @@ class Buffers:
         self.tables: dict[Buffer, StepTable] = {}
         # The instructions that prepare what is read, by heading.
         self.prepared: dict[str, list[Instruction]] = {
-            heading: [] for heading in (PARAMETERS, DERIVED, DRAWN, INPUT, BACKWARD)
+            heading: [] for heading in (SYMBOLS, PARAMETERS, DERIVED, DRAWN, INPUT, BACKWARD)
         }
         self._made: dict[tuple[str, Node], Place] = {}
         self._names = Names(plan.sizes)
@@ -122,6 +139,8 @@ class Buffers:
                 case Input():
                     flat = self.new("inputs", leaf.size, Rows.STEPS)
                     self.prepared[INPUT] += self._input(flat)
+                case SymbolRows():
+                    flat = self._symbols(leaf.size)
                 case StepTable() as table:
                     flat = self._table(table)
                 case Drawn() as drawn:
@@ -146,6 +165,12 @@ class Buffers:
         if self.plan.kind.tokens:
             return self.form.call(Over.ALL, "one_hot", out, X, width)
         return self.form.call(Over.ALL, "copy", out, FEATURES, SOURCE * width, width)
+
+    def _symbols(self, size: int) -> Place:
+        """Prepare the row of each symbol, or of another one that occurs instead."""
+        out, width = self.new("symbols", size), Size(self.plan.derivative.recurrence.dim_input)
+        self.prepared[SYMBOLS] += self.form.call(Over.ONCE, "symbol_rows", out, width, TOKENS, OFFSETS, BATCH_MEMBERS)
+        return out
 
     def _table(self, table: StepTable) -> Place:
         """Return the location of a table's numbers: a row of it, or of copies for each step of a stream."""

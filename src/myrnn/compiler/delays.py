@@ -9,19 +9,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 from myrnn.compiler.graph import Node, fixed_nodes, substitutions, topological
-from myrnn.compiler.leaves import INPUT, Kept
+from myrnn.compiler.leaves import Input, Kept
 from myrnn.compiler.loops import Loop, Recurrence, placeholders
 from myrnn.compiler.ops import OPERATIONS
 
 
-def made_of_rows(order: Sequence[Node], delayed: Sequence[Node] = ()) -> set[Node]:
+def made_of_rows(order: Sequence[Node], delayed: Sequence[Node] = (), kinds: Any = Input | Kept) -> set[Node]:
     """Return those of some nodes, each after its inputs, that are made of rows, also `delayed` ones, and of weights."""
     found, fixed = set(delayed), fixed_nodes(order)
     for node in (n for n in order if n not in fixed):
-        is_row = node.leaf == INPUT or isinstance(node.leaf, Kept)
-        if is_row or (node.inputs and all(i in fixed or i in found for i in node.inputs)):
+        if isinstance(node.leaf, kinds) or (node.inputs and all(i in fixed or i in found for i in node.inputs)):
             found.add(node)
     return found
 

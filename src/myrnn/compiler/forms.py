@@ -79,6 +79,8 @@ BEGIN, MEMBER, MEMBERS, OFFSETS, START, LINED = map(Name, ("begin", "member", "m
 TOKENS, FEATURES, LABELS, TARGETS = map(Name, ("tokens", "features", "labels", "targets"))
 # The only token that a step reads, and the only label of a sequence.
 TOKEN, LABEL = map(Name, ("token", "label"))
+# The members of all parts of a batch, and whether a part is the first or the last of them.
+BATCH_MEMBERS, IS_FIRST, IS_LAST = map(Name, ("batch", "is_first", "is_last"))
 STREAMS, CARRIED = map(Name, ("streams", "carried"))
 X, SOURCE, PLACE, LENGTH, DONE, LEFT = map(Name, ("x", "source", "place", "length", "done", "left"))
 ROW, AFTER, ACTIVE, BEGUN = map(Name, ("row", "after", "active", "begun"))
@@ -124,6 +126,10 @@ class Form:
         """Return instructions that do `body` only if there is something to do."""
         # In a batch, `begun` excludes the sequences whose first step this is.
         return (If(T > 0, body),) if over is Over.GOING and not self.is_batch else body
+
+    def for_all(self, moment: Name, *body: Instruction) -> tuple[Instruction, ...]:
+        """Return instructions that serve all parts of a batch, and are done in the first or in the last of them."""
+        return (If(moment, body),) if self.is_batch and body else body
 
     # Addresses -------------------------------------------------------------------------------------------------------
 

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from myrnn.compiler import ops
-from myrnn.compiler.leaves import WEIGHTS, AnyLeaf, Constant, Given, Leaf
+from myrnn.compiler.leaves import WEIGHTS, AnyLeaf, Constant, Given, Leaf, SymbolRows
 from myrnn.compiler.ops import OPERATIONS, Array, indices_of
 from myrnn.compiler.simplify import simpler_product
 
@@ -235,7 +235,8 @@ def fixed_nodes(order: Iterable[Node]) -> set[Node]:
     """Return those of some nodes, each after its inputs, that depend only on parameters and constants."""
     fixed = set[Node]()
     for node in order:
-        if isinstance(node.leaf, WEIGHTS | Constant) or (node.inputs and all(i in fixed for i in node.inputs)):
+        is_fixed = isinstance(node.leaf, WEIGHTS | Constant | SymbolRows)
+        if is_fixed or (node.inputs and all(i in fixed for i in node.inputs)):
             fixed.add(node)
     return fixed
 

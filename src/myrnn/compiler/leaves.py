@@ -65,6 +65,10 @@ class Derived(Numbered):
     """A value that depends on parameters alone, and is computed once."""
 
 
+class SymbolRows(Leaf):
+    """The one-hot row of each symbol, (C, C); that of another one instead for symbols that do not occur."""
+
+
 # The leaves that a product may have as a matrix.
 WEIGHTS = Parameter | ParameterRows | Derived
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
+from myrnn.compiler.by_symbol import by_symbol
 from myrnn.compiler.carry import going_on
 from myrnn.compiler.derive import ONE_OF_FEATURES, ProgramKind, differentiate, hoist
 from myrnn.compiler.loops import Recurrence
@@ -23,20 +24,22 @@ PASSES = (trace, roll, hoist, differentiate, plan, schedule, emit)
 """The compiler: each pass takes the result of the previous one, a frozen dataclass that `show` prints as text.
 
 The first takes a `Subject`. The results of the first four serve every kind of data; `Derivative.kind` selects one for
-the others.
+the others. But a program that continues from streams, or looks up what it computes from symbols, begins from another
+recurrence than `roll` has found.
 """
 
 
 class Stages:
     """The results of the passes for a model, each computed on first access. Models of one class share them."""
 
-    def __init__(self, traces: Traces, recurrence: Recurrence) -> None:
+    def __init__(self, traces: Traces, recurrence: Recurrence, *, is_variant: bool = False) -> None:
         self._returned: dict[Any, Any] = {(trace, None): traces, (roll, None): recurrence}
+        self._is_variant = is_variant
 
     def after(self, last: Callable[[Any], Any], kind: ProgramKind = ONE_OF_FEATURES) -> Any:
         """Return the result of a pass, for one kind of data."""
-        if kind.carried:
-            return self._going_on.after(last, kind._replace(carried=False))
+        if (variant := self._variant_for(kind)) is not None:
+            return variant.after(last, kind._replace(carried=False))
         position = PASSES.index(last)
         key = last, kind if position >= PASSES.index(plan) else None
         if key not in self._returned:
@@ -44,10 +47,25 @@ class Stages:
             self._returned[key] = last(replace(before, kind=kind) if last is plan else before)
         return self._returned[key]
 
+    def _variant_for(self, kind: ProgramKind) -> Stages | None:
+        """Return the results for another recurrence that computes the same for such data; None if it is this one."""
+        if self._is_variant:
+            return None
+        if kind.carried:
+            return self._going_on
+        # A single sequence may have fewer steps than there are symbols. The gradient of a row is not that of a look-up.
+        return self._by_symbol if kind.tokens and kind.batched and not kind.observed else None
+
     @cached_property
     def _going_on(self) -> Stages:
         """The same for the recurrence that continues from streams."""
-        return Stages(self.after(trace), going_on(self.after(roll)))
+        return Stages(self.after(trace), going_on(self.after(roll)), is_variant=True)
+
+    @cached_property
+    def _by_symbol(self) -> Stages | None:
+        """The same for rows that are symbols, if that makes a difference."""
+        found = by_symbol(self.after(roll))
+        return None if found is None else Stages(self.after(trace), found, is_variant=True)
 
 
 @contextmanager

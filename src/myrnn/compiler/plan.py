@@ -350,7 +350,9 @@ def shape_by_products(graph: Sequence[Node], leaf: Node) -> tuple[int, int]:
     for node in graph:
         if node.operation == "matmul" and node.inputs[1] is leaf and sizes_of(node).matrices == 1:
             _, _, k, n, transposed = sizes_of(node)
-            return (n, k) if transposed or n == 1 else (k, n)
+            # A token selects a row.
+            is_column = n == 1 and node.inputs[0].leaf != INPUT
+            return (n, k) if transposed or is_column else (k, n)
     return 1, leaf.size
 
 

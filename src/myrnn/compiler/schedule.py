@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 
 from myrnn.compiler.addresses import Rows, Size
-from myrnn.compiler.buffers import BACKWARD, DERIVED, DRAWN, INPUT, PARAMETERS, Buffers, ResultBuffers
+from myrnn.compiler.buffers import BACKWARD, DERIVED, DRAWN, INPUT, PARAMETERS, SYMBOLS, Buffers, ResultBuffers
 from myrnn.compiler.carry import carried_of, steps_so_far
 from myrnn.compiler.derive import Pullback, reads_states
-from myrnn.compiler.forms import BATCH, LABELS, PLACE, SINGLE, TARGETS, Over, Place, RowOf
+from myrnn.compiler.forms import BATCH, IS_FIRST, IS_LAST, LABELS, PLACE, SINGLE, TARGETS, Over, Place, RowOf
 from myrnn.compiler.graph import Node, in_order, leaves_of, topological
 from myrnn.compiler.instructions import (
     AddLoss,
@@ -50,6 +50,8 @@ from myrnn.targets import CLASS
 HAND_ON = "The final states of the streams."
 READOUT = "The readout."
 """Headings of what follows the last step; `READOUT` is that of a program that does not learn."""
+FOR_ALL_PARTS = (SYMBOLS, PARAMETERS, DERIVED, BACKWARD)
+"""Headings of what the first part of a batch prepares for all."""
 
 
 def schedule(plan: Plan) -> Schedule:
@@ -79,10 +81,11 @@ class _Scheduler:
         # The same node, such as the square of a state, has different values before a step and after the last one, so
         # that one part of the program never reads values kept by the other.
         plan, loops = self._plan, self._recurrence.loops
-        self._phases[PARAMETERS] = []
-        title = "Values that depend only on parameters, and the states before the first step."
+        self._phases |= {heading: [] for heading in (SYMBOLS, PARAMETERS)}
+        title = "Values that depend only on parameters."
         fixed = self._write(title, self._part({}), self._prelude)
         self._phases |= {heading: [] for heading in (DERIVED, DRAWN)}
+        self._write("The initial states of all sequences.", self._part(fixed), self._begin_states)
         fixed = self._write(INPUT, self._part(fixed), self._projections, Input)
         entered, walked = [], []
         for number, loop in enumerate(loops):
@@ -102,7 +105,7 @@ class _Scheduler:
         read_out = self._write(title, self._part(fixed), self._readout)
         if plan.kind.learns:
             self._go_back(read_out, walked, entered, fixed)
-        bodies = {title: (*self._buffers.prepared.get(title, ()), *body) for title, body in self._phases.items()}
+        bodies = {title: (*self._prepared(title), *body) for title, body in self._phases.items()}
         return Schedule(
             plan,
             tuple(Phase(title, body) for title, body in bodies.items() if body),
@@ -111,6 +114,11 @@ class _Scheduler:
             self._buffers.tables,
             self._results.interface(plan),
         )
+
+    def _prepared(self, title: str) -> tuple[Instruction, ...]:
+        """Return the instructions that prepare the values of leaves."""
+        body = self._buffers.prepared.get(title, ())
+        return self._form.for_all(IS_FIRST, *body) if title in FOR_ALL_PARTS else tuple(body)
 
     def _go_back(
         self,
@@ -131,8 +139,10 @@ class _Scheduler:
             self._write(f"Back through {way}.", back, self._steps_backward, number)
             back = self._part(entered[number], backward=True)
             self._write(f"Back to the initial states{which}.", back, self._leave, number)
+        title = "The gradients of the initial states of all sequences."
+        begun = self._write(title, self._part(fixed, backward=True), self._begin_backward)
         title = "Back to the values that depend only on parameters."
-        self._write(title, self._part(fixed, backward=True), self._prelude_backward)
+        self._write(title, self._part(begun, backward=True), self._prelude_backward)
 
     def _part(self, places: Mapping[Node, Place], *, backward: bool = False) -> PartWriter:
         """Return the writer of a part outside of loops."""
@@ -166,10 +176,7 @@ class _Scheduler:
         return reads_states(self._recurrence.loops[number].initial)
 
     def _prelude(self, part: PartWriter) -> None:
-        r, stores = self._recurrence, list[Destination]()
-        packs: list[Instruction] = []
-        begun = [n for n in range(len(r.loops)) if not self._reads_last(n)]
-        initial = [node for number in begun for node in r.loops[number].initial]
+        stores, packs = list[Destination](), list[Instruction]()
         for node, leaf in self._derived():
             (matrix, _), weight = self._weights[leaf], self._plan.weights[leaf]
             flat = matrix if weight.is_flat else self._new(f"{matrix.buffer.name}_flat", node.size)
@@ -181,13 +188,18 @@ class _Scheduler:
         if (penalty := self._plan.penalty) is not None:
             assert self._results.penalty is not None
             part.compute(Over.ONCE, [part.store(penalty.value, self._results.penalty)], penalty.part.saved)
-        # Computed once for all sequences; each gets a copy.
-        part.compute(Over.ONCE, [], [n for n in initial if n.inputs])
-        for number in begun:
-            loop, own, places = r.loops[number], self._own(number), dict(part.places)
-            part.compute(_begin(loop), part.stores(loop.initial, self._results.states[own]))
+        # Each sequence gets a copy of its initial states.
+        loops = self._recurrence.loops
+        part.compute(Over.ONCE, [], [n for number in self._begun for n in loops[number].initial if n.inputs])
+        part.instructions = [*self._form.for_all(IS_FIRST, *part.instructions)]
+
+    def _begin_states(self, part: PartWriter) -> None:
+        places = dict(part.places)
+        for number in self._begun:
+            loop = self._recurrence.loops[number]
+            part.compute(_begin(loop), part.stores(loop.initial, self._results.states[self._own(number)]))
             # The copies become the states: everything else reads what was computed once.
-            part.places = places
+            part.places = dict(places)
 
     def _projections(self, part: PartWriter, source: type[Input | Kept]) -> None:
         """Multiply all rows by the weights of their first products; a token selects a row of the weight."""
@@ -210,6 +222,11 @@ class _Scheduler:
             self._stand_last(part)
             stores = part.stores(loop.initial, self._results.states[self._own(number)])
             part.compute(_begin(loop), stores, self._plan.entries[number].saved)
+
+    @property
+    def _begun(self) -> list[int]:
+        """The loops whose initial states depend only on parameters."""
+        return [number for number in range(len(self._recurrence.loops)) if not self._reads_last(number)]
 
     def _stand_last(self, part: PartWriter) -> None:
         part.stand([self._state_leaves[i] for i in self._results.last], self._results.last.values())
@@ -290,7 +307,7 @@ class _Scheduler:
             value, times = (
                 self._form.address(p, Over.ONCE) for p in (self._results.penalty, self._results.penalty_times)
             )
-            part.instructions.append(AddPenalty(value, times))
+            part.instructions += self._form.for_all(IS_FIRST, AddPenalty(value, times))
 
     def _loss_of_rows(self, part: PartWriter) -> None:
         over, graph, loss = self._over_targets, self._plan.loss, self._plan.kind.loss
@@ -329,7 +346,7 @@ class _Scheduler:
             gradient = part.store(self._plan.loss.gradient, self._results.logit_gradients)
             part.compute(self._over_targets, [replace(gradient, clean=True)])
         computed = [gradient.buffer for _, gradient in self._weights.values() if gradient.buffer.array == "w"]
-        part.instructions += map(self._form.clear, computed)
+        part.instructions += self._form.for_all(IS_FIRST, *map(self._form.clear, computed))
         part.stand([self._leaf(Gradient("logits"), self._recurrence.readout.size)], [self._results.logit_gradients])
         places = [self._results.last_gradients.get(i, place) for i, place in enumerate(self._results.gradients)]
         gradients = [self._gradient(self._derivative.readout, i) for i in range(len(places))]
@@ -400,17 +417,18 @@ class _Scheduler:
         pullback = self._derivative.entries[number]
         self._way_back(part, begin, self._plan.entries[number], self._stores_of_last(part, pullback, own))
 
-    def _prelude_backward(self, part: PartWriter) -> None:
+    def _begin_backward(self, part: PartWriter) -> None:
         terms = [term for several in self._derivative.prelude.weights.values() for term in several]
         needed = topological(terms)
-        # The gradient of an initial state is a sum over all sequences.
         for i, (leaf, place) in enumerate(zip(self._gradient_leaves, self._results.gradients, strict=True)):
             if leaf in needed:
                 total = self._new(f"{place.buffer.name}_sum", leaf.size)
-                part.instructions.append(self._form.clear(total.buffer))
+                part.instructions += self._form.for_all(IS_FIRST, self._form.clear(total.buffer))
                 part.stand([leaf], [place])
                 part.compute(_begin(self._recurrence.loop_of(i)), [part.store(leaf, total, add=True)])
                 part.stand([leaf], [total])
+
+    def _prelude_backward(self, part: PartWriter) -> None:
         for node, leaf in self._derived():
             weight, (_, gradient) = self._plan.weights[leaf], self._weights[leaf]
             flat = gradient if weight.is_flat else self._new(f"{gradient.buffer.name}_flat", node.size)
@@ -422,6 +440,7 @@ class _Scheduler:
         if self._plan.penalty is not None and self._results.penalty_times is not None:
             part.stand([self._leaf(Gradient("penalty"), 1)], [self._results.penalty_times])
             self._way_back(part, Over.ONCE, self._plan.penalty.part, [])
+        part.instructions = [*self._form.for_all(IS_LAST, *part.instructions)]
 
     def _way_back(
         self, part: PartWriter, over: Over, planned: PartPlan, stores: list[Destination], *, backward: bool = True

@@ -11,7 +11,7 @@ import numpy as np
 from myrnn.compiler.addresses import Address, Begin, Expression, Indices, Infix, Matrix, Number, Size, written
 from myrnn.compiler.buffers import Names
 from myrnn.compiler.equations import write_equations
-from myrnn.compiler.forms import NAMES
+from myrnn.compiler.forms import IS_FIRST, IS_LAST, NAMES
 from myrnn.compiler.fuse import is_one_number
 from myrnn.compiler.graph import Node
 from myrnn.compiler.instructions import (
@@ -33,6 +33,7 @@ from myrnn.compiler.instructions import (
     StopUnlessLearning,
     Write,
     elements,
+    names_in,
 )
 from myrnn.compiler.ops import OPERATIONS
 from myrnn.compiler.plan import Plan
@@ -54,7 +55,7 @@ def _called_by(*kinds: str) -> set[str]:
 
 
 _LANES = ("full", "keep", "load", "load_between", "spread", "store", "store_total", "where")
-_MOVES = ("copy", "copy_matrix", "go_on", "hand_on", "line_up", "one_hot", "read_table")
+_MOVES = ("copy", "copy_matrix", "go_on", "hand_on", "line_up", "one_hot", "read_table", "symbol_rows")
 _PLAIN = ("add_outer", "log_softmax_axis", "multiply_plain", "repeat", "softmax_axis", "sum_axis")
 
 # Names that a program calls, and must not redefine.
@@ -73,7 +74,7 @@ OF_PROGRAMS = {
 # Names that the emitted code uses itself, besides the functions that it calls.
 _OWN = (
     "p g m v w j s n k np rows label learn loss one_loss score best share mode keys weight weights class_weights sizes "
-    "tables range len int float bool tuple"
+    "tables range len int float bool tuple end"
 ).split()
 RESERVED = frozenset(_OWN).union(NAMES, *OF_PROGRAMS.values())
 """Names that nothing else in a program may have."""
@@ -126,6 +127,9 @@ class _Writer(InstructionWriter):
             if names:
                 used = [name for name in names if name in read]
                 self._write(f"# {title}", *(f"{name} = sizes[{where[name]}]" for name in used))
+        for name, value in ((IS_FIRST, "begin == 0"), (IS_LAST, "end == len(batch)")):
+            if name.text in names_in(self._schedule.phases):
+                self._write(f"{name} = {value}")
         self._write("mode = flush_subnormals()")
 
     def _instruction(self, instruction: Instruction) -> None:
@@ -304,15 +308,15 @@ BODY'''
 _BATCH = '''
 def run(
     VALUES, offsets: Integers, labels: Integers, targets: Floats, weights: Floats, class_weights: Floats,
-    streams: Integers, carried: Floats, members: Integers, keys: Integers, share: np.float32, learn: bool, p: Floats,
-    g: Floats, w: Floats, sizes: Integers, tables: Tokens, start: Integers, lined: Tokens,
+    streams: Integers, carried: Floats, batch: Integers, begin: int, end: int, keys: Integers, share: np.float32,
+    learn: bool, p: Floats, g: Floats, w: Floats, sizes: Integers, tables: Tokens, start: Integers, lined: Tokens,
 ) -> tuple[float, float]:
-    """Run `members`, the longest first; with `learn`, add the gradients of all parameters to `g`, else only logits.
+    """Run a part of a batch, the longest sequence first; with `learn`, add the gradients to `g`, else only logits.
 
-    `myrnn.compiler.runtime.training` calls this in every iteration. Return two sums: of the weighted losses, and of the
-    scores of what counts, such as 1 for a class that was right. Each loss counts for `share` in the gradients.
+    `myrnn.compiler.runtime.training` calls this for all parts, in order. Return two sums: of the weighted losses, and
+    of the scores of what counts, such as 1 for a class that was right. Each loss counts for `share` in the gradients.
     """
-    sequences = len(members)
+    members, sequences = batch[begin:end], end - begin
     steps = line_up(start, lined, offsets, members)
     total = start[steps]
 BODY'''

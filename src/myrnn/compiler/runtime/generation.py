@@ -112,7 +112,7 @@ def generate(
     Tokens `left_out` are never drawn. It ends early after a -1: see `drawn`.
     """
     for n in range(len(uniforms)):
-        run(program, batched, samples, members, members[:0], np.float32(1), False, p, p, work)
+        run(program, batched, samples, members, 0, 1, members[:0], np.float32(1), False, p, p, work)
         # The stream has begun.
         samples.streams[0] = 0
         # A copy, because the outputs may be a state.

@@ -92,6 +92,23 @@ def one_hot(out: Floats, out_at: int, token: int, count: int) -> None:
 
 
 @compiled
+def symbol_rows(
+    out: Floats, out_at: int, count: int, tokens: Tokens, offsets: Integers, members: Integers
+) -> None:  # fmt: skip
+    """Write the one-hot row of each of `count` symbols, or that of the first token for those that do not occur."""
+    first = -1
+    for i in range(count * count):
+        out[out_at + i] = np.float32(0)
+    for member in members:
+        for t in range(offsets[member], offsets[member + 1]):
+            out[out_at + tokens[t] * (count + 1)] = np.float32(1)
+            first = tokens[t] if first < 0 else first
+    for i in range(count):
+        if out[out_at + i * (count + 1)] == 0:
+            out[out_at + i * count + max(first, 0)] = np.float32(1)
+
+
+@compiled
 def line_up(start: Integers, lined: Tokens, offsets: Integers, members: Integers) -> int:
     """Lay out the rows of `members`, the longest first, step by step, and return the number of steps."""
     # Sequences end together. `start` receives the first row of each step, and the end twice; `lined` the step of the

@@ -69,13 +69,14 @@ def run_sequence(
 @by_address
 def run_batch(
     program: Address, values: Tokens, offsets: Integers, labels: Integers, targets: Floats, weights: Floats,
-    class_weights: Floats, streams: Integers, carried: Floats, members: Integers, keys: Integers, share: np.float32,
-    learn: bool, p: Floats, g: Floats, w: Floats, sizes: Integers, tables: Tokens, start: Integers, lined: Tokens,
+    class_weights: Floats, streams: Integers, carried: Floats, batch: Integers, begin: int, end: int, keys: Integers,
+    share: np.float32, learn: bool, p: Floats, g: Floats, w: Floats, sizes: Integers, tables: Tokens, start: Integers,
+    lined: Tokens,
 ) -> tuple[float, float]:  # fmt: skip
-    """Call a program for a batch."""
+    """Call a program for a part of a batch."""
     return program(
-        values, offsets, labels, targets, weights, class_weights, streams, carried, members, keys, share, learn, p, g,
-        w, sizes, tables, start, lined,
+        values, offsets, labels, targets, weights, class_weights, streams, carried, batch, begin, end, keys, share,
+        learn, p, g, w, sizes, tables, start, lined,
     )  # fmt: skip
 
 
@@ -90,39 +91,34 @@ def backpropagate(
     member has a key for its random numbers; without keys nothing is drawn.
     """
     fill(g, 0, work.dense, 0.0)
-    loss, score, times = 0.0, 0.0, np.float32(0)
-    if work.penalty_times >= 0:
-        times = work.numbers[work.penalty_times]
-    for first in range(0, len(members), work.together):
-        some, own = members[first : first + work.together], keys[first : first + work.together]
-        more, better = run(program, batched, samples, some, own, share, True, p, g, work)
+    loss, score = 0.0, 0.0
+    for begin in range(0, len(members), work.together):
+        end = min(begin + work.together, len(members))
+        more, better = run(program, batched, samples, members, begin, end, keys[begin:end], share, True, p, g, work)
         loss, score = loss + more, score + better
-        if work.penalty_times >= 0:
-            # The other parts do not add it again.
-            work.numbers[work.penalty_times] = 0
-    if work.penalty_times >= 0:
-        work.numbers[work.penalty_times] = times
     return loss, score
 
 
 @compiled
 def run(
-    program: Address, batched: bool, samples: Samples, members: Integers, keys: Integers, share: np.float32,
-    learn: bool, p: Floats, g: Floats, work: Work,
+    program: Address, batched: bool, samples: Samples, batch: Integers, begin: int, end: int, keys: Integers,
+    share: np.float32, learn: bool, p: Floats, g: Floats, work: Work,
 ) -> tuple[float, float]:  # fmt: skip
-    """Run a program once, for sequences of a batch, the longest first, or for one; return the loss and the score.
+    """Run a program for a part of a batch, the longest sequences first, or for one; return the loss and the score.
 
+    A program computes what serves all parts for the first, and its gradients for the last one: so they run in order.
     It adds to the gradients `g`. Without `learn` only logits are computed, and the sums are 0.
     """
     if batched:
         return run_batch(
             program, samples.values, samples.offsets, samples.labels, samples.targets, samples.weights,
-            samples.class_weights, samples.streams, samples.carried, members, keys, share, learn, p, g, work.numbers,
-            work.sizes, work.tables, work.start, work.lined,
+            samples.class_weights, samples.streams, samples.carried, batch, begin, end, keys, share, learn, p, g,
+            work.numbers, work.sizes, work.tables, work.start, work.lined,
         )  # fmt: skip
-    begin, end = samples.offsets[members[0]], samples.offsets[members[0] + 1]
+    member = batch[begin]
+    first, last = samples.offsets[member], samples.offsets[member + 1]
     return run_sequence(
-        program, samples.values, begin, end - begin, members[0], keys, samples.labels, samples.targets, samples.weights,
+        program, samples.values, first, last - first, member, keys, samples.labels, samples.targets, samples.weights,
         samples.class_weights, samples.streams, samples.carried, share, learn, p, g, work.numbers, work.sizes,
         work.tables,
     )  # fmt: skip
@@ -232,18 +228,18 @@ def logits(
     at: int, row: int, out: FloatTable,
 ) -> None:  # fmt: skip
     """Write the logits of `members`, for a batch the longest first, into their rows of `out`, or of their steps."""
-    for first in range(0, len(members), work.together):
-        some = members[first : first + work.together]
-        run(program, batched, samples, some, members[:0], np.float32(1), False, p, p, work)
+    for begin in range(0, len(members), work.together):
+        end = min(begin + work.together, len(members))
+        run(program, batched, samples, members, begin, end, members[:0], np.float32(1), False, p, p, work)
         if per_step:
-            begin, end = samples.offsets[some[0]], samples.offsets[some[0] + 1]
-            count = work.start[end - begin] if batched else end - begin
+            first, last = samples.offsets[members[begin]], samples.offsets[members[begin] + 1]
+            count = work.start[last - first] if batched else last - first
         else:
-            begin, count = 0, len(some)
+            first, count = 0, end - begin
         for n in range(count):
             if per_step:
-                place = work.lined[n] if batched else begin + n
+                place = work.lined[n] if batched else first + n
             else:
-                place = some[n]
+                place = members[begin + n]
             for k in range(out.shape[1]):
                 out[place, k] = work.numbers[at + n * row + k]
