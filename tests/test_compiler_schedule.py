@@ -3,6 +3,7 @@
 import dataclasses
 import itertools
 
+import mygrad as mg
 import numpy as np
 import pytest
 from hypothesis import given
@@ -18,9 +19,10 @@ from myrnn.compiler.graph import Builder, evaluate, topological
 from myrnn.compiler.instructions import Comment, elements
 from myrnn.compiler.leaves import LoopState, Parameter
 from myrnn.compiler.ops import OPERATIONS, parts_in_place
-from myrnn.compiler.plan import plan
+from myrnn.compiler.plan import TOGETHER, TOGETHER_APART, TOGETHER_LARGE, plan
 from myrnn.compiler.render.numba import emit
 from myrnn.compiler.schedule import schedule
+from myrnn.models import RNN
 
 
 @st.composite
@@ -276,3 +278,25 @@ def assert_printed_as_emitted(found):
     buffers = {buffer.name for buffer in found.buffers}
     addresses = [i for i in every if isinstance(i, Address)]
     assert addresses and all(address.buffer.name in buffers for address in addresses)
+
+
+class Sums:
+    """Sums of products of two vectors, in a matrix, and of a number."""
+
+    def __init__(self, rows, columns, numbers):
+        shapes, self.numbers = ((3, rows), (3, columns), (columns, 2)), numbers
+        self.k, self.v, self.y = self.parameters = tuple(mg.ones(shape, dtype=np.float32) for shape in shapes)
+
+    def __call__(self, x):
+        memory, count = mg.zeros((self.k.shape[1], self.v.shape[1])), mg.zeros(self.numbers)
+        for x_t in x:
+            memory, count = memory + (x_t @ self.k)[:, None] * (x_t @ self.v), count + x_t[0]
+        return (mg.sum(memory, axis=0) + mg.sum(count))[None] @ self.y
+
+
+@pytest.mark.parametrize(
+    ("model", "together"),
+    [(RNN(3, 4, 2), TOGETHER), (Sums(32, 63, 32), TOGETHER_APART), (Sums(32, 63, 33), TOGETHER_LARGE)],
+)
+def test_sequences_run_together_as_long_as_their_states_stay_in_the_cache(model, together):
+    assert compile(model, dim_input=3, check=False).program(batched=True).together == together
