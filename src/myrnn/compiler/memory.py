@@ -67,14 +67,14 @@ class Workspace:
             lined,
             program.parameters.dense_size,
             program.together,
-            -1 if program.penalty_times is None else self._begins[program.penalty_times],
         )
+        self._penalty_times = program.penalty_times
         self.penalize(1)
 
     def penalize(self, times: int) -> None:
         """Set how many times the penalty counts."""
-        if self.arguments.penalty_times >= 0:
-            self.numbers[self.arguments.penalty_times] = times
+        if self._penalty_times is not None:
+            self.numbers[self._begins[self._penalty_times]] = times
 
     def rows(self, buffer: Buffer, count: int) -> Floats:
         """Return the first rows of a buffer, without their padding."""

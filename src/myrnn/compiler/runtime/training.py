@@ -50,7 +50,6 @@ class Work(NamedTuple):
     lined: Tokens  # of a batch: the tokens of all steps
     dense: int  # how many numbers of the gradients are not those of lookups
     together: int  # how many sequences of a batch a program gets at once
-    penalty_times: int  # the offset of how many times the penalty counts; -1 if there is none
 
 
 @by_address
