@@ -183,6 +183,27 @@ def last_three(x, w, u, v):
     return mg.mean(mg.stack(states[-3:]), axis=0) @ v
 
 
+def backward_and_the_row_before_the_last(x, w, u, w2, v):
+    h = zeros(D)
+    for row in x[::-1]:
+        h = tanh(row @ w + h @ u)
+    return (h + x[-2] @ w2 if len(x) > 1 else h) @ v
+
+
+def backward_and_a_padded_row_before_the_last(x, w, u, w2, v):
+    h, padded = zeros(D), [zeros(C), zeros(C), *x]
+    for row in x[::-1]:
+        h = tanh(row @ w + h @ u)
+    return (h + padded[-1] @ w + padded[-3] @ w2) @ v
+
+
+def backward_and_the_third_row(x, w, u, w2, v):
+    h, padded = zeros(D), [*x, zeros(C), zeros(C), zeros(C)]
+    for row in x[::-1]:
+        h = tanh(row @ w + h @ u)
+    return (h + padded[2] @ w2) @ v
+
+
 def level_and_trend(x, w, v):
     rows = x @ w
     level = rows[0]
@@ -199,18 +220,22 @@ COMPILED = (
     pairs, pairs_from_a_learned_state, pairs_backward, windows, windows_and_their_sum, centred_windows, windows_ahead,
     all_but_the_last, from_the_fourth_on, without_the_fourth, a_late_state, a_late_number, other_weights_at_first,
     other_weights_at_one_step, other_weights_at_the_end, states_that_exist, every_third_state,
-    every_fourth_state_from_a_learned_one, last_three, level_and_trend,
+    every_fourth_state_from_a_learned_one, last_three, backward_and_the_row_before_the_last,
+    backward_and_a_padded_row_before_the_last, backward_and_the_third_row, level_and_trend,
 )  # fmt: skip
 # For an empty sequence these fail or differ.
 NOT_OF_NONE = {
     "a_sum_of_states_after_the_last_one",
     "centred_windows", "windows_ahead", "all_but_the_last", "states_that_exist", "last_three", "level_and_trend",
-    "other_weights_at_the_end",
+    "other_weights_at_the_end", "backward_and_a_padded_row_before_the_last",
 }  # fmt: skip
 
 
+SHORT = all_but_the_last, states_that_exist, backward_and_the_row_before_the_last
+
+
 @pytest.mark.usefixtures("in_python")
-@pytest.mark.parametrize("function", the_rest_is_long(COMPILED, all_but_the_last, states_that_exist))
+@pytest.mark.parametrize("function", the_rest_is_long(COMPILED, *SHORT))
 def test_logits_and_gradients_are_right_at_every_length(function):
     compiled = compile(made(function), max_length=13, check=False)
     assert disagreement(compiled, GROUPS) is None

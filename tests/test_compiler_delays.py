@@ -86,6 +86,7 @@ EVERY_STEP, BOTH_WAYS = {"per_step": True}, {"per_step": True, "bidirectional": 
         pytest.param("rwkv7", EVERY_STEP, 1, marks=pytest.mark.long),
         pytest.param("mamba", {}, 1, marks=pytest.mark.long),
         pytest.param("mamba", BOTH_WAYS, 2, marks=pytest.mark.long),
+        pytest.param("rwkv7", BOTH_WAYS, 2, marks=pytest.mark.long),
     ],
 )
 def test_the_steps_of_a_matrix_read_no_other_state(cell, options, matrices):

@@ -212,7 +212,8 @@ class BeginningFinder:
             if isinstance(n.leaf, Row) and n not in known:
                 known[n] = self.build.leaf(n.leaf.of, n.size) if n.leaf.step == self.middle else n
         match = Match(view.folded, self.first, length - 1, view.row_at)
-        if match.add(substitute(self.build, [later], known)[0], view.logits_of(length - 1)) is not None:
+        differs = match.add(substitute(self.build, [later], known)[0], view.logits_of(length - 1))
+        if differs is not None or match.hidden:
             return {}
         self.written = dict(zip(view.nodes, view.written, strict=True)) | self.written
         self.folded |= view.folded

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Mapping, Sequence, Set
+from dataclasses import replace
 from itertools import combinations, pairwise
 from math import inf
 
 from myrnn.compiler.alignment import Alignment
-from myrnn.compiler.beginning import Beginning, BeginningFinder
+from myrnn.compiler.beginning import BeginningFinder
 from myrnn.compiler.differences import ADVICE, both_lines, describe, first_difference, reads_a_row, where
 from myrnn.compiler.found import Found, LaggedRow, PassedValue, View, leaf_of
 from myrnn.compiler.graph import Node, substitute, topological
-from myrnn.compiler.leaves import INPUT, Drawn, Final, Given, Kept, LoopState, Parameter, Row, StepNumber, Stepwise
-from myrnn.compiler.loops import Loop, Steps, placeholders
+from myrnn.compiler.labels import Around, FoundLoop, Label, Labels
+from myrnn.compiler.leaves import Final, Kept, LoopState, Row
+from myrnn.compiler.loops import Loop, placeholders
 from myrnn.compiler.record import Origin
 from myrnn.compiler.states import Variables, minimum_cut
 from myrnn.compiler.steps import Positions, in_turn
@@ -24,40 +25,24 @@ from myrnn.errors import NotARecurrence
 # A value that reads no row, and is read at this many steps or more, is constant.
 MANY = 4
 
-Label = tuple[Node, int]
-"""What a node is: a node of the step, and the number of the step."""
-
-Around = tuple[Node | None, ...]
-"""The same value in each of the steps that are compared; None where it is not known."""
-
 
 def _known(several: Sequence[Around], place: int) -> list[Node]:
     """Return those of the values that are known in a step."""
     return [node for around in several if (node := around[place]) is not None]
 
 
-@dataclass(frozen=True)
-class FoundLoop:
-    """A loop, and what the search has found with it."""
-
-    loop: Loop
-    template: Mapping[Node, Node]  # node of the middle step -> its computation from what the step reads
-    cut: Sequence[Node]  # the states after the middle step
-    # Values that are only known as numbers in the first step, if the numbers do not determine the initial state.
-    hidden: Sequence[Around]
-    beginning: Beginning
-    rows: Mapping[Node, LaggedRow]  # what the step reads, and its states that are rows of earlier steps
-    of_row: Mapping[Node, None]  # what the step reads, and values that are made only of the row of the sequence
-
-
 class Finder:
     """Finds the loop of one direction that is closest to the sequence.
 
-    `together`, the carried states are chosen together with the values that the rest reads.
+    `together`, the carried states are chosen together with the values that the rest reads. `sparing`, it leaves out
+    what begins in the other direction.
     """
 
-    def __init__(self, so_far: Found, *, backward: bool, together: bool) -> None:
+    def __init__(
+        self, so_far: Found, *, backward: bool, together: bool, sparing: bool, left_out: Set[Node] = frozenset()
+    ) -> None:
         self.so_far, self.build, self.backward, self.together = so_far, so_far.build, backward, together
+        self.sparing, self.left_out = sparing, left_out
         self.middle, self.first, self.period = so_far.middle, so_far.states, so_far.evidence.period
         # The steps to compare: the one before, all kinds of steps, and the first kind again; before these as many as
         # there are kinds, if they differ.
@@ -94,7 +79,8 @@ class Finder:
         fixed = self._fixed(computed, placed)
         changing = {n: first[n] for n in computed if first.get(n, 0) >= 2 and n not in fixed}
         placed = replace(placed, step={**placed.step, **changing})
-        return placed, changing.keys(), [n for n in placed.order if n in placed.step and n in shared]
+        inside = [n for n in placed.order if n in placed.step and n in shared and n not in self.left_out]
+        return placed, changing.keys(), inside
 
     @staticmethod
     def _fixed(nodes: Sequence[Node], placed: Positions) -> set[Node]:
@@ -117,7 +103,10 @@ class Finder:
                 # Until all initial states are right, the loop does not compute the traced values.
                 beside += hidden
                 continue
-            labels = {n: self._labels(found, view) for n, view in self.views.items()}
+            if self.sparing and (elsewhere := self._begun_elsewhere(found)):
+                return self._leaving_out(elsewhere).find()
+            nodes = found.computed
+            labels: dict[int, Labels] = {n: found.labels(nodes, view) for n, view in self.views.items()}
             again = self._computed_again(found.loop, labels[self.so_far.longest])
             labels = {n: _without(again, several) for n, several in labels.items()}
             longest = labels[self.so_far.longest]
@@ -178,10 +167,7 @@ class Finder:
             template = beginning.begun(template, step, self.backward)
             step = tuple(template[n] for n in cuts[1])
         loop = Loop(beginning.initial, step, {}, self.backward, any(are_ahead))
-        rows = self._rows(step)
-        read = [leaf for leaf, row in rows.items() if row.lag == 0]
-        of_row = _made_of([leaf for leaf in read if leaf.leaf == INPUT], template.values()) | dict.fromkeys(read)
-        return FoundLoop(loop, template, cuts[1], hidden, beginning, rows, of_row)
+        return FoundLoop(self.so_far, loop, template, cuts[1], hidden, beginning)
 
     def _cut(
         self, placed: Positions, step: int, forced: Sequence[Node], beside: Sequence[Node]
@@ -275,62 +261,33 @@ class Finder:
 
     # What the rest reads ---------------------------------------------------------------------------------------------
 
-    def _rows(self, step: Sequence[Node]) -> dict[Node, LaggedRow]:
-        """Return what steps read, of the sequence and of earlier loops, and the states that are earlier rows."""
-        build, so_far = self.build, self.so_far
-        read = {k: size for k, size in so_far.read_by_steps.items() if not isinstance(k, Given) or isinstance(k, Drawn)}
-        found = {build.leaf(one, size): LaggedRow(one, 0) for one, size in read.items()}
-        states = dict(zip(placeholders(build, [n.size for n in step], self.first), step, strict=True))
-        while more := [leaf for leaf, node in states.items() if node in found and leaf not in found]:
-            rows = {leaf: found[states[leaf]] for leaf in more}
-            found |= {leaf: LaggedRow(row.of, row.lag + 1) for leaf, row in rows.items()}
-        return found
+    def _leaving_out(self, nodes: Set[Node]) -> Finder:
+        return Finder(
+            self.so_far,
+            backward=self.backward,
+            together=self.together,
+            sparing=True,
+            left_out=self.left_out | nodes,
+        )
 
-    def _labels(self, of_loop: FoundLoop, view: View) -> dict[Node, list[Label]]:
-        """Return the nodes of a view that the loop computes, with all their labels."""
-        build, so_far, loop, template = self.build, self.so_far, of_loop.loop, of_loop.template
-        own = set(placeholders(build, [n.size for n in loop.step], self.first))
-        # Only what the loop is for: its states, their inputs, and values made only of the states before the step.
-        # Values made of the states after it, or of a row, can be computed by the rest for all steps at once.
-        before, needed, after = set(own), set(topological(loop.step)), set[Node]()
-        for node in topological(dict.fromkeys(template.values())):
-            if any(i in before for i in node.inputs):
-                before.add(node)
-            if (
-                isinstance(node.leaf, Kept)
-                or (node in before and node in loop.step)
-                or any(i in after for i in node.inputs)
-            ):
-                after.add(node)
-        nodes = [
-            n
-            for n in dict.fromkeys([*template.values(), *loop.step])
-            if n in before and (n in needed or n not in after)
-        ]
-        nodes += of_loop.of_row
-        sizes = so_far.read_by_steps
+    def _begun_elsewhere(self, of_loop: FoundLoop) -> set[Node]:
+        """Return nodes of the traces that belong to a loop in the other direction, because they begin at its end.
 
-        def value(read: Stepwise, size: int, t: int) -> Node:
-            if isinstance(read, StepNumber):
-                return build.constant(float(t))
-            if isinstance(read, Given) and (t, read) in of_loop.beginning.inline:
-                return build.constant(of_loop.beginning.inline[t, read])
-            return build.leaf(view.row_at(t, read), size)
+        They are made of several rows, but the traces do not have what this loop would make of the first one, and
+        nothing else in this loop reads them.
+        """
+        nodes, present = of_loop.of_several_rows, set(self.view.nodes)
+        labels = of_loop.labels(nodes, self.view) if nodes else {}
+        begun = {node for one in present & labels.keys() for node, t in labels[one] if t == 0}
+        if not (others := [n for n in nodes if n not in begun]):
+            return set()
+        inside = set(self.inside)
+        found = inside & set().union(*(of_loop.labels(others, view) for view in self.views.values()))
+        found -= set(topological(n for n in self.inside if n not in found))
+        # At the end of the other traces they begin: the longest one does not compute that at the same steps.
+        return found | inside.difference(self._as_rows(self.so_far.longest)) if found else found
 
-        rows = [
-            {build.leaf(read, size): value(read, size, t) for read, size in sizes.items()} for t in range(view.length)
-        ]
-        steps = Steps(build, replace(loop, backward=False), self.first, so_far.finals(), build.rebuild)
-        labels: dict[Node, list[Label]] = {}
-        for t, (_, found) in enumerate(steps.over(rows, nodes)):
-            for node, one in zip(nodes, found, strict=True):
-                # An end that the states of an earlier loop show is no value of this loop.
-                is_shown = isinstance(one.leaf, Final) and so_far.passed[one.leaf.number].last is not None
-                if not (one.is_constant or isinstance(one.leaf, Parameter) or is_shown):
-                    labels.setdefault(one, []).append((node, t))
-        return labels
-
-    def _computed_again(self, loop: Loop, labels: Mapping[Node, Sequence[Label]]) -> set[Node]:
+    def _computed_again(self, loop: Loop, labels: Labels) -> set[Node]:
         """Return values made of the states before a step that the rest also makes of those after the last step."""
         # It can make all of them of the states after each step.
         known = {label: node for node, several in labels.items() for label in several}
@@ -341,7 +298,7 @@ class Finder:
         made = [n for n in dict.fromkeys(n for n, _ in known) if n.inputs and n not in own]
         return {n for n, end in zip(made, substitute(self.build, made, last), strict=True) if end in present}
 
-    def _check_all_steps(self, loop: Loop, labels: dict[Node, list[Label]]) -> None:
+    def _check_all_steps(self, loop: Loop, labels: Labels) -> None:
         """Check that the longest trace continues the loop after the analysed step."""
         present, last = set(self.placed.order), self.view.length - 2
         seen = {label for node, several in labels.items() if node in present for label in several}
@@ -355,10 +312,12 @@ class Finder:
                 f"  {self.view.origins.get(odd[0], Origin())}      <- {describe(odd[0])} here\n{ADVICE}"
             )
 
-    def _read_outside(self, labels: dict[Node, list[Label]], of_loop: FoundLoop) -> tuple[list[Node], list[Label]]:
+    def _read_outside(self, labels: Labels, of_loop: FoundLoop) -> tuple[list[Node], list[Label]]:
         """Return the values that the rest reads of every step, and those near the end, with their distance from it."""
         reached = topological([self.view.output], stop=labels)
-        readers = Counter(i for node in reached if node not in labels for i in set(node.inputs) if i in labels)
+        readers = Counter(
+            i for node in reached if node not in labels for i in dict.fromkeys(node.inputs) if i in labels
+        )
         if self.view.output in labels:
             readers[self.view.output] += 1
         end, kept, ends = self.view.length - 1, dict[Node, None](), dict[Label, None]()
@@ -380,14 +339,14 @@ class Finder:
                 ends[template, end - t] = None
         return list(kept), list(ends)
 
-    def _around(self, labels: dict[Node, list[Label]], template: Node, lag: int = 0) -> tuple[Node, ...]:
+    def _around(self, labels: Labels, template: Node, lag: int = 0) -> tuple[Node, ...]:
         where = {label: node for node, several in labels.items() for label in several}
         wanted = [(template, t - lag) for t in self.around]
         if not all(one in where for one in wanted):
             raise self._looks_back([])
         return tuple(where[one] for one in wanted)
 
-    def _passed(self, template: Node, number: int, labels: dict[Node, list[Label]], of_loop: FoundLoop) -> PassedValue:
+    def _passed(self, template: Node, number: int, labels: Labels, of_loop: FoundLoop) -> PassedValue:
         """Return the passed value of a node of the step."""
         cut, here = of_loop.cut, self._around(labels, template)[self.middle - self.around[0]]
         known = dict(zip(cut, placeholders(self.build, [n.size for n in cut], self.first), strict=True))
@@ -401,7 +360,7 @@ class Finder:
     def _with(
         self,
         of_loop: FoundLoop,
-        labels: Mapping[int, dict[Node, list[Label]]],
+        labels: Mapping[int, Labels],
         passed: Sequence[PassedValue],
         kept: Collection[Node],
         ends: Collection[Node],
@@ -434,7 +393,7 @@ class Finder:
     def _rest(
         self,
         length: int,
-        labels: Mapping[Node, Sequence[Label]],
+        labels: Labels,
         numbers: Mapping[Node, int],
         kept: Collection[Node],
         ends: Collection[Node],
@@ -476,19 +435,7 @@ class Finder:
         )
 
 
-def _made_of(rows: Iterable[Node], nodes: Iterable[Node]) -> dict[Node, None]:
-    """Return those of the nodes of a step that are made only of these rows and of what is fixed."""
-    found, fixed = dict.fromkeys(rows), set[Node]()
-    for node in topological(dict.fromkeys(nodes)):
-        read = [i for i in node.inputs if i not in fixed]
-        if read and all(i in found for i in read):
-            found[node] = None
-        elif not read and not isinstance(node.leaf, LoopState | Stepwise):
-            fixed.add(node)
-    return found
-
-
-def _without(nodes: Collection[Node], labels: Mapping[Node, Sequence[Label]]) -> dict[Node, list[Label]]:
+def _without(nodes: Collection[Node], labels: Labels) -> Labels:
     """Return the labels without those of some nodes of the step."""
     left = {node: [label for label in several if label[0] not in nodes] for node, several in labels.items()}
     return {node: several for node, several in left.items() if several}

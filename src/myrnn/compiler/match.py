@@ -71,7 +71,7 @@ class Match:
         elif ours.inputs and folded.is_constant and not (_are_alike(ours, its) and _reads_a_table(ours)):
             if self._reads_states_alone(ours):
                 self.hidden[ours] = folded
-            elif not _are_alike(ours, its) and not _is_zero_on_zeros(ours):
+            elif not _are_alike(ours, its) and not (folded.is_zero and _is_zero_on_zeros(ours)):
                 return Differs(ours, its)
         elif _are_alike(ours, its):
             pairs = [_to_match(i, j) for i, j in zip(ours.inputs, its.inputs, strict=True)]

@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
+from itertools import product
 from typing import TypeVar
 
 import numpy as np
@@ -156,19 +157,20 @@ def searched(evidence: Evidence) -> Found:
 
 def _with_next_loop(found: Found) -> Found | None:
     """Return what is found with the next loop, None if none reduces the rest."""
-    for backward in (False, True):
-        following = _with_loop(found, backward)
+    # Values of several rows that seem to begin in the other direction are left to it, if there is a loop without them.
+    for sparing, backward in product((True, False), (False, True)):
+        following = _with_loop(found, backward, sparing)
         if following is not None and _to_find(following) < _to_find(found):
             return following
     return None
 
 
-def _with_loop(found: Found, backward: bool) -> Found | None:
+def _with_loop(found: Found, backward: bool, sparing: bool) -> Found | None:
     """Return what is found with a loop in one direction, None if there is none."""
-    following = Finder(found, backward=backward, together=True).find()
+    following = Finder(found, backward=backward, together=True, sparing=sparing).find()
     if following is not None and following.loops[-1].ahead:
         # The values that the rest reads may have changed the states, so that these are computed with weights.
-        other = _attempted(Finder(found, backward=backward, together=False).find)
+        other = _attempted(Finder(found, backward=backward, together=False, sparing=sparing).find)
         if isinstance(other, Found) and not other.loops[-1].ahead:
             return other
     return following

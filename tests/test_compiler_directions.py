@@ -1,0 +1,120 @@
+"""Both directions: what reads several rows belongs to the direction in which it begins, at every length."""
+
+import mygrad as mg
+import numpy as np
+import pytest
+from mygrad import tanh
+
+from marks import the_rest_is_long
+from myrnn.compiler import compile
+from recurrences.oracle import disagreement
+from recurrences.registry import C, D, K, weights, zeros
+
+pytestmark = pytest.mark.usefixtures("in_python")
+
+# One sequence at a time, of all lengths that end within the first steps of a direction, and batches.
+GROUPS = (*([n] for n in range(1, 14)), [30], [3, 3], [5, 1, 3, 2], [20, 1, 2, 11, 4])
+
+
+class Direction:
+    """Reads rows one after the other: the output of a step is made of its state, of its row and of an earlier one."""
+
+    def __init__(self, rng, n_in):
+        self.a, self.u, self.r, self.q = weights(rng, (n_in, D), (D, D), (n_in, D), (n_in, D))
+        self.parameters = self.a, self.u, self.r, self.q
+
+    def outputs(self, rows, lag, kind):
+        s, old, found = zeros(1, D), [0 * row for row in rows[:1]] * lag, []
+        for row in rows:
+            s, output = kind(self, s, row, old[0])
+            found.append(output)
+            old = [*old[1:], row]
+        return found
+
+
+def gate_by_two_rows(m, s, row, old):
+    s = tanh(row @ m.a + s @ m.u)
+    return s, s * tanh(row @ m.r + old @ m.q)
+
+
+def sum_with_two_rows(m, s, row, old):
+    s = tanh(row @ m.a + s @ m.u)
+    return s, s @ m.u + row @ m.r + old @ m.q
+
+
+def product_with_the_earlier_row(m, s, row, old):
+    s = tanh(row @ m.a + s @ m.u)
+    return s, s * (old @ m.q)
+
+
+def state_and_output_of_two_rows(m, s, row, old):
+    key = tanh(row @ m.r + old @ m.q)
+    s = s * key + row @ m.a
+    return s, s * key
+
+
+def key_of_their_sum(m, s, row, old):
+    key = tanh((row + old) @ m.r)
+    s = tanh(s @ m.u + key)
+    return s, s * key
+
+
+class BothWays:
+    """Adds the outputs of both directions; `layers` of them, and of all steps, the last ones, or the largest ones."""
+
+    dim_input = C
+
+    def __init__(self, kind, lag, *, of="all steps", layers=1, tied=False):
+        rng = np.random.default_rng(0)
+        self.kind, self.lag, self.of = kind, lag, of
+        self.layers = [(Direction(rng, n), Direction(rng, n)) for n in (C, D)[:layers]]
+        if tied:
+            self.layers = [(there, there) for there, _ in self.layers]
+        (self.v,) = weights(rng, (D, K))
+        directions = dict.fromkeys(direction for pair in self.layers for direction in pair)
+        self.parameters = (*(p for direction in directions for p in direction.parameters), self.v)
+
+    def __call__(self, x):
+        rows = [row[None] for row in x]
+        for there, back in self.layers:
+            ahead = there.outputs(rows, self.lag, self.kind)
+            behind = back.outputs(rows[::-1], self.lag, self.kind)
+            rows = [f + b for f, b in zip(ahead, behind[::-1], strict=True)]
+        if self.of == "all steps":
+            return mg.concatenate(rows) @ self.v
+        if self.of == "last":
+            return (ahead[-1] + behind[-1]) @ self.v
+        return mg.max(mg.concatenate(rows), axis=0, keepdims=True) @ self.v
+
+
+# The sizes of the states of each loop: those that are earlier rows come before the others.
+ONE, TWO, THREE = ([[C] * lag + [D], [C] * lag + [D], []] for lag in (1, 2, 3))
+CASES = [
+    (gate_by_two_rows, 1, {}, ONE),
+    (gate_by_two_rows, 2, {}, TWO),
+    (gate_by_two_rows, 3, {}, THREE),
+    (gate_by_two_rows, 2, {"tied": True}, None),
+    (sum_with_two_rows, 1, {}, ONE),
+    (sum_with_two_rows, 3, {}, THREE),
+    (product_with_the_earlier_row, 2, {}, None),
+    (state_and_output_of_two_rows, 1, {}, ONE),
+    (state_and_output_of_two_rows, 2, {"tied": True}, TWO),
+    (state_and_output_of_two_rows, 3, {}, THREE),
+    (key_of_their_sum, 1, {}, ONE),
+    (key_of_their_sum, 2, {"tied": True}, TWO),
+    (gate_by_two_rows, 1, {"of": "the largest"}, [*ONE[:2], [D]]),
+    (gate_by_two_rows, 2, {"of": "the largest"}, [*TWO[:2], [D]]),
+    (gate_by_two_rows, 1, {"of": "last"}, None),
+    (gate_by_two_rows, 2, {"of": "last"}, None),
+    (gate_by_two_rows, 1, {"layers": 2}, None),
+    (gate_by_two_rows, 2, {"layers": 2}, None),
+    (state_and_output_of_two_rows, 1, {"layers": 2, "of": "the largest"}, None),
+]
+
+
+@pytest.mark.parametrize(("kind", "lag", "options", "expected"), the_rest_is_long(CASES, CASES[0]))
+def test_each_direction_has_its_own_rows(kind, lag, options, expected):
+    compiled = compile(BothWays(kind, lag, **options), max_length=14, check=False)
+    if expected is not None:
+        assert [sorted(node.size for node in loop.step) for loop in compiled.guard.recurrence.loops] == expected
+    assert disagreement(compiled, GROUPS) is None
