@@ -13,13 +13,14 @@ import pytest
 from mygrad.nnet.losses import softmax_crossentropy
 
 import myrnn
-from marks import most_are_long
+from marks import most_are_long, the_rest_is_long
 from myrnn import SGD
 from myrnn.errors import CompileError, NotARecurrence, NotDeterministic
 from myrnn.training.engine import MyGradEngine
 from myrnn.training.feed import BLOCK
 from myrnn.training.loop import Training
 from myrnn.training.native import NativeEngine
+from recurrences.oracle import disagreement
 
 
 class Base:
@@ -716,6 +717,42 @@ def test_models_of_a_class_may_differ_on_an_empty_sequence():
     found = [myrnn.compile(model, dim_input=10, check=False) for model in (one, other)]
     assert [str(compiled).count("tanh(1 * y[") for compiled in found] == [1, 0]
     np.testing.assert_array_equal(found[1](x), other(x).data)
+
+
+class UndefinedWithoutRows(Base):
+    """Its logits are not finite for an empty sequence, in one of several ways."""
+
+    def __init__(self, undefined):
+        super().__init__()
+        self.undefined = undefined
+
+    def __call__(self, x):
+        return super().__call__(x) if len(x) else self.undefined(self.y[:1])
+
+
+UNDEFINED = {
+    "divided by zero": lambda y: y / np.float32(0),
+    "zeros divided by zero": lambda y: np.zeros((1, 6), np.float32) @ mg.concatenate([y] * 6) / np.float32(0),
+    "times infinity": lambda y: y * np.float32(np.inf),
+    "plus infinity": lambda y: y + np.float32(np.inf),
+    "a root of a negative number": lambda y: mg.sqrt(-mg.exp(y)),
+    "a constant": lambda y: mg.tensor(np.full((1, 2), -np.inf, np.float32)),
+}
+
+
+@pytest.mark.usefixtures("in_python")
+@pytest.mark.parametrize("name", the_rest_is_long(UNDEFINED, "divided by zero"))
+@pytest.mark.filterwarnings("ignore:(divide by zero|invalid value):RuntimeWarning")
+def test_only_an_empty_sequence_is_undefined(name):
+    model, rng = UndefinedWithoutRows(UNDEFINED[name]), np.random.default_rng(0)
+    compiled = myrnn.compile(model, dim_input=10)
+    xs = [rng.normal(size=(n, 10)).astype(np.float32) for n in (3, 0, 1, 12)]
+    found = compiled.logits(myrnn.Sequences.from_pairs([(x, 0) for x in xs]))
+    np.testing.assert_allclose(found, np.concatenate([model(x).data for x in xs]), rtol=1e-4, atol=1e-6)
+    assert np.isfinite(found).all(axis=1).tolist() == [True, False, True, True]
+    groups = [1], [2], [13], [5, 1, 3, 2]
+    assert disagreement(compiled, groups) is None
+    assert not np.isfinite(compiled.loss_and_gradients(xs[1], 0)[0])
 
 
 class SmallLogarithms(Base):

@@ -186,12 +186,19 @@ def chosen_by_time(targets: Sequence[Node]) -> dict[Node, list[tuple[Node, bool]
     for select_ in (n for n in order if n.operation == "select" and reads_time_alone(n.inputs[0])):
         condition, *sides = select_.inputs
         for side, other, is_first in ((sides[0], sides[1], True), (sides[1], sides[0], False)):
-            if not any(n.inputs and OPERATIONS[n.operation].singular for n in topological([side])):
+            if not any(map(_may_be_infinite, topological([side]))):
                 continue
             elsewhere = topological([*(n for n in targets if n is not select_), condition, other], stop=[select_])
             for node in set(topological([side])) - set(elsewhere):
                 found.setdefault(node, []).append((condition, is_first))
     return found
+
+
+def _may_be_infinite(node: Node) -> bool:
+    """Whether an operation, or its derivative, may turn finite numbers into infinities or NaN, or a number is one."""
+    if node.is_constant:
+        return not np.isfinite(node.numbers).all()
+    return bool(node.inputs) and OPERATIONS[node.operation].singular
 
 
 # Interpretation -------------------------------------------------------------------------------------------------------
