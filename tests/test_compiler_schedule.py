@@ -12,11 +12,12 @@ from hypothesis import strategies as st
 import zoo
 from marks import most_are_long
 from myrnn.compiler import compile, ops
-from myrnn.compiler.addresses import Address
+from myrnn.compiler.addresses import Address, Buffer, Size
 from myrnn.compiler.derive import ProgramKind
 from myrnn.compiler.fuse import Linear, fuse, loop_size, multiplied
 from myrnn.compiler.graph import Builder, evaluate, topological
 from myrnn.compiler.instructions import Comment, elements
+from myrnn.compiler.joined import ranges_of
 from myrnn.compiler.leaves import LoopState, Parameter
 from myrnn.compiler.ops import OPERATIONS, parts_in_place
 from myrnn.compiler.plan import TOGETHER, TOGETHER_APART, TOGETHER_LARGE, plan
@@ -175,6 +176,28 @@ def test_a_loop_sums_products_of_its_elements():
     # A function is faster than a loop with nothing else to compute.
     alone = fuse([dot], {a, b}, set())
     assert not alone.sums and set(alone.linear) == {dot}
+
+
+@pytest.mark.parametrize(
+    ("size", "runs", "lanes", "elements"),
+    [
+        (40, [], [(0, 48)], [(0, 40)]),
+        (48, [(0, 16), (16, 48)], [(0, 16), (16, 48)], [(0, 16), (16, 48)]),
+        (128, [(0, 8), (8, 128)], [(0, 16), (16, 128)], [(0, 8), (8, 128)]),
+        (100, [(0, 70), (70, 100)], [(0, 64), (64, 80), (80, 96), (96, 112)], [(0, 70), (70, 100)]),
+        (20, [(3, 5)], [(0, 16), (16, 32)], [(0, 3), (3, 5), (5, 20)]),
+    ],
+)
+def test_no_part_of_a_joined_vector_begins_inside_of_a_range_of_several_lanes(size, runs, lanes, elements):
+    build = Builder()
+    vector, buffer = build.leaf(LoopState(0), size), Buffer("w", "parts", size)
+    parts = [(Address(buffer, last - first), range(first, last)) for first, last in runs]
+    for compact, expected in ((False, lanes), (True, elements)):
+        found = ranges_of(Size(size, padded=not compact), {vector: parts}, compact=compact)
+        bounds = [getattr(bound, "number", bound) for one in found for bound in (one.begin, one.end)]
+        assert list(zip(bounds[::2], bounds[1::2], strict=True)) == expected
+        # Without lanes, each range is in one part or in none.
+        assert not compact or all(isinstance(w, Address) or not w.pieces for one in found for w in one.joined.values())
 
 
 @pytest.mark.parametrize(("start", "accumulates"), [(0, True), (16, True), (20, False)])

@@ -9,7 +9,7 @@ A loop reads joined vectors where their parts are. It may also sum products of i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -83,7 +83,7 @@ def fuse(targets: Iterable[Node], available: set[Node], keep: set[Node]) -> Fuse
     nodes = [n for n in order if n not in absorbed]
     sums = {n for n in nodes if _is_sum(n) and (n not in linear or linear[n] == Linear((n,), ()))}
     linear = {n: one for n, one in linear.items() if n not in sums}
-    groups = _groups(nodes, linear, sums, set(available))
+    groups = _Grouping(nodes, linear, sums, set(available)).groups
     for i, (is_loop, group) in enumerate(groups):
         if is_loop and len(group) == 1 and group[0] in sums:
             # A function is faster than a loop that computes nothing else.
@@ -182,64 +182,68 @@ def _base(terms: tuple[Node, ...], outer: Node, private: Callable[[Node], bool])
     return None
 
 
-def _groups(
-    nodes: list[Node], linear: dict[Node, Linear], sums: set[Node], done: set[Node]
-) -> list[tuple[bool, Group]]:
-    reads = {n: n.inputs for n in nodes}
-    reads |= {n: (*s.terms, *s.read_by_products) for n, s in linear.items()}
-    joined = {n for n in nodes if parts_in_place(n)}
-    looped = {n for n in nodes if n in linear or n in sums or n in joined or OPERATIONS[n.operation].kind == "map"}
+class _Grouping:
+    """Groups nodes in the order in which they can be computed."""
 
-    def ready(node: Node, loop: Iterable[Node] = (), size: int = 0) -> bool:
+    def __init__(self, nodes: list[Node], linear: dict[Node, Linear], sums: set[Node], done: set[Node]) -> None:
+        self.groups: list[tuple[bool, Group]] = []
+        self._left, self._done, self._linear, self._sums = list(nodes), done, linear, sums
+        self._reads = {n: n.inputs for n in nodes}
+        self._reads |= {n: (*s.terms, *s.read_by_products) for n, s in linear.items()}
+        self._joined = {n for n in nodes if parts_in_place(n)}
+        maps = {n for n in nodes if OPERATIONS[n.operation].kind == "map"}
+        # The nodes of loops. A linear node that has its terms, but not yet its products, is none any more.
+        self._looped = {*linear, *sums, *self._joined, *maps}
+        while self._left:
+            before = len(self.groups)
+            self._add([n for n in self._left if is_slice(n) and self._is_ready(n)])
+            first = next((n for n in self._left if n in self._looped and self._is_ready(n)), None)
+            if first is not None:
+                self._add_loop(loop_size(first, sums))
+            self._add([n for n in self._left if n not in self._looped and self._is_ready(n)])
+            assert len(self.groups) > before, f"nothing can be computed of {self._left}"
+
+    def _is_ready(self, node: Node, loop: Iterable[Node] = (), size: int = 0) -> bool:
         # What a loop reads elsewhere than at its elements must be finished before: single numbers and parts of vectors.
-        inside = () if node in joined else loop
-        return all(i in done or not i.inputs or (i in inside and i.size == size) for i in reads[node])
+        inside = () if node in self._joined else loop
+        return all(i in self._done or not i.inputs or (i in inside and i.size == size) for i in self._reads[node])
 
-    groups: list[tuple[bool, Group]] = []
-    left = list(nodes)
-    # Linear nodes that have their terms, but not yet their products.
-    begun_early = set[Node]()
-    while left:
-        before = len(groups)
-        slices = [n for n in left if is_slice(n) and ready(n)]
-        groups += [(False, (n,)) for n in slices]
-        done |= set(slices)
-        left = [n for n in left if n not in done]
-        first = next((n for n in left if n in looped - begun_early and ready(n)), None)
-        if first is not None:
-            size = loop_size(first, sums)
-            inside: dict[Node, None] = {}
-            begun, finished = [], []
-            for node in left:
-                if node in looped - begun_early and loop_size(node, sums) == size and ready(node, inside, size):
-                    # A linear node is only finished by its products, and a sum by the last element, so nothing in its
-                    # own loop may read it.
-                    if node in linear:
-                        begun.append(node)
-                    elif node in sums:
-                        finished.append(node)
-                    else:
-                        inside[node] = None
-            # A term that is computed here is not read again later.
-            early = {
-                n
-                for n in left
-                if n in linear and n.size == size and n not in begun and not inside.keys().isdisjoint(linear[n].terms)
-                if all(i in inside or i in done or not i.inputs for i in linear[n].terms)
-            }
-            begun_early |= early
-            reads |= {n: tuple(linear[n].read_by_products) for n in early}
-            members = {*inside, *begun, *finished}
-            groups.append((True, tuple(n for n in left if n in members | early)))
-            groups += [(False, (n,)) for n in begun]
-            done |= members
-            left = [n for n in left if n not in done]
-        calls = [n for n in left if (n not in looped or n in begun_early) and ready(n)]
-        groups += [(False, (n,)) for n in calls]
-        done |= set(calls)
-        left = [n for n in left if n not in done]
-        assert len(groups) > before, f"nothing can be computed of {left}"
-    return groups
+    def _add(self, nodes: Sequence[Node]) -> None:
+        """Add a group for each of some nodes."""
+        self.groups += [(False, (n,)) for n in nodes]
+        self._finish(set(nodes))
+
+    def _finish(self, nodes: set[Node]) -> None:
+        self._done |= nodes
+        self._left = [n for n in self._left if n not in nodes]
+
+    def _add_loop(self, size: int) -> None:
+        """Add a loop of all nodes that can be computed over so many elements."""
+        inside: dict[Node, None] = {}
+        # A linear node is only finished by its products, and a sum by the last element: nothing in the loop reads them.
+        begun, summed = list[Node](), set[Node]()
+        for node in self._left:
+            if node in self._looped and loop_size(node, self._sums) == size and self._is_ready(node, inside, size):
+                if node in self._linear:
+                    begun.append(node)
+                elif node in self._sums:
+                    summed.add(node)
+                else:
+                    inside[node] = None
+        early = {n for n in self._left if n in self._linear and n not in begun and self._begins_in(n, inside)}
+        members = {*inside, *begun, *summed, *early}
+        self.groups.append((True, tuple(n for n in self._left if n in members)))
+        self._finish({*inside, *summed})
+        self._add(begun)
+        self._looped -= early
+        self._reads |= {n: tuple(self._linear[n].read_by_products) for n in early}
+
+    def _begins_in(self, node: Node, loop: Mapping[Node, None]) -> bool:
+        """Whether a loop computes a term of a linear node, and can read the others: so no term is stored apart."""
+        terms = self._linear[node].terms
+        return any(i in loop and i.size == node.size for i in terms) and all(
+            i in loop or i in self._done or not i.inputs for i in terms
+        )
 
 
 def is_one_number(node: Node) -> bool:

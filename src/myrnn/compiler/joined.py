@@ -6,9 +6,9 @@ offset. Only lanes across the end of a part are read from two.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from itertools import groupby
+from itertools import pairwise
 
 from myrnn.compiler.addresses import Address, Size
 from myrnn.compiler.graph import Node
@@ -39,17 +39,14 @@ def _shifted(address: Address, node: Node, run: range) -> Address:
     return replace(address, size=node.size, offset=address.offset - run.start)
 
 
-def _bounds(runs: Sequence[range], size: int, lanes: int) -> Iterator[tuple[int, int]]:
-    """Yield the ranges of elements that no part begins or ends in, in whole lanes, and the lanes that one does."""
-    bounds = {bound for run in runs for bound in (run.start, run.stop)} - {0}
-
-    def kind(first: int) -> tuple[int, int]:
-        across = any(first < bound < first + lanes for bound in bounds)
-        return sum(bound <= first for bound in bounds), first if across else -1
-
-    for _, group in groupby(range(0, size if lanes == 1 else padded(size), lanes), kind):
-        every = list(group)
-        yield every[0], every[-1] + lanes
+def _bounds(runs: Sequence[range], size: int, lanes: int) -> Iterable[tuple[int, int]]:
+    """Return the ranges of whole lanes that no part begins or ends in, and the lanes that one does."""
+    end = size if lanes == 1 else padded(size)
+    cuts = {0, end}
+    for bound in {bound for run in runs for bound in (run.start, run.stop)}:
+        first = bound // lanes * lanes
+        cuts |= {first, first + lanes} if first < bound else {bound}
+    return pairwise(sorted(cuts))
 
 
 def _read(parts: Parts, elements: range) -> Address | Joined:
