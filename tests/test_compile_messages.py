@@ -278,6 +278,35 @@ class EveryStep(Model):
         return mg.stack(out)
 
 
+class WideWindow(Model):
+    """A convolution alone, of rows that are put together."""
+
+    width = 13
+
+    def __call__(self, x):
+        padded = mg.concatenate([np.zeros((self.width - 1, C), dtype=np.float32), x])
+        w = mg.concatenate([self.w * np.float32(0.9**i) for i in range(self.width)])
+        return mg.stack([tanh(padded[t : t + self.width].reshape(-1) @ w) @ self.v for t in range(len(x))])
+
+
+class Window(WideWindow):
+    width = 12
+
+
+class SumOfAWindow(WideWindow):
+    """A convolution as a sum of products with shifted rows."""
+
+    width = 12
+
+    def __call__(self, x):
+        padded = mg.concatenate([np.zeros((self.width - 1, C), dtype=np.float32), x])
+        return tanh(sum(padded[i : i + len(x)] @ self.w * 0.9**i for i in range(self.width))) @ self.v
+
+
+class WideSumOfAWindow(SumOfAWindow):
+    width = 20
+
+
 class Attention(Model):
     def __call__(self, x):
         h, states, out = zeros(), [], []
@@ -411,6 +440,8 @@ MESSAGES = {
     TwoRowsReshapedIfEven: ("reads 2 rows in a step", "", "for t in range(0, len(x) - 1, 2)"),
     ThreeRowsReshaped: ("reads 3 rows in a step", "", "for t in range(0, len(x) - 2, 3)"),
     SixRowsReshaped: ("reads 6 rows in a step", "", "Make 6 rows one row of the data"),
+    WideWindow: ("the outputs read windows of 13 rows", "", "Let them read 12 rows or fewer, in several layers"),
+    WideSumOfAWindow: ("the outputs read windows of 20 rows", "", "pass on a state that every row changes"),
     Attention: ("the work of a step grows with the sequence", "softmax(states @ h) @ states", "Attend once, after"),
     AttentionToAllBefore: ("the work of a step grows", "softmax(before @ h) @ before", "the last few states"),
     Clockwork: ("the steps take turns, with 4 kinds", "tanh(z[3:])", "b = mg.where(t % 2 == 0, new, b)"),
@@ -426,7 +457,7 @@ MESSAGES = {
 COMPILE = (
     KeptAfterSix, KeptAtAValue, SumOfTheRows, EveryStep, AttentionOnce, ClockworkByNumbers, ResetByNumbers,
     ResetByAFactor, Decoder, DecoderOfAContext, DecoderThatReadsTheTime, TwoRowsByIndex, ThreeRowsByIndex,
-    DroppedLast, DroppedBeforeTheLast, ResetEveryFour,
+    DroppedLast, DroppedBeforeTheLast, ResetEveryFour, Window, SumOfAWindow,
 )  # fmt: skip
 
 

@@ -337,6 +337,34 @@ def test_outputs_may_read_another_row_before_the_first_state(before, is_learned)
     check_pieces(compiled)
 
 
+class Windows:
+    """Outputs of windows alone that end at each row, after zeros: of products, or of their sum."""
+
+    dim_input = C
+
+    def __init__(self, width, is_sum=False):
+        rng, self.is_sum = np.random.default_rng(1), is_sum
+        self.parameters = self.w, self.v = weight(rng, width, C, D), weight(rng, D, K)
+
+    def __call__(self, x):
+        width = len(self.w)
+        padded = concatenate([zeros(width - 1, C), x])
+        if self.is_sum:
+            return tanh(sum(padded[i : i + len(x)] @ self.w[i] for i in range(width))) @ self.v
+        flat = self.w.reshape(-1, D)
+        return mg.stack([tanh(padded[t : t + width].reshape(-1) @ flat) for t in range(len(x))]) @ self.v
+
+
+@pytest.mark.usefixtures("in_python")
+@pytest.mark.parametrize(
+    ("width", "is_sum"), the_rest_is_long([(5, False), (6, False), (9, False), (12, False), (12, True)], (6, False))
+)
+def test_outputs_may_read_windows_alone(width, is_sum):
+    compiled = compile(Windows(width, is_sum), max_length=13, check=False)
+    assert disagreement(compiled, ([1], [2], [6], [13], [30], [20, 1, 2, 11, 4])) is None
+    check_pieces(compiled)
+
+
 @pytest.mark.long
 @pytest.mark.parametrize("function", [windows, every_third_state, last_three])
 def test_machine_code_is_right_at_every_length(function):

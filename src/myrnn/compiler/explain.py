@@ -13,7 +13,7 @@ from myrnn.compiler.found import Evidence
 from myrnn.compiler.graph import Node, topological
 from myrnn.compiler.growth import LONG, SHORT, of_rows
 from myrnn.compiler.leaves import Row
-from myrnn.compiler.probe import Traces, longest_of, middle_of
+from myrnn.compiler.probe import BACK, Traces, longest_of, middle_of
 from myrnn.compiler.record import Origin
 from myrnn.compiler.steps import MOST_KINDS, period_of
 from myrnn.compiler.trace import Trace
@@ -24,10 +24,30 @@ INSTEAD = ', or train with engine="mygrad".'
 
 def explained(refusal: NotARecurrence, traced: Traces) -> NotARecurrence:
     """Return a refusal with the usual reason that the traces show, or as it is."""
-    for reason in (_begins_anew, _reads_several, _unread_rows, _goes_on_alone, _in_turn):
+    for reason in (_reads_far_back, _begins_anew, _reads_several, _unread_rows, _goes_on_alone, _in_turn):
         if (message := reason(traced)) is not None:
             return NotARecurrence(message + INSTEAD)
     return refusal
+
+
+def _reads_far_back(traced: Traces) -> str | None:
+    """Find logits that read the last rows alone, more of them than loops surely pass on."""
+    trace, width, most = traced.by_length[max(traced.by_length)], _width(traced), BACK[-1] + 2
+    if width is None or width <= most:
+        return None
+    return (
+        f"the outputs read windows of {width} rows, too many to pass on from step to step:\n"
+        f"  {where(trace, _row(trace, trace.length - 1))}\n"
+        f"  Let them read {most} rows or fewer, in several layers; or pass on a state that every row changes"
+    )
+
+
+def _width(traced: Traces) -> int | None:
+    """Return the number of rows that the logits of the last step read, if these are the last ones at every length."""
+    read = {n: _of_last_logits(traced, n) for n in traced.by_length if n >= SHORT[0]}
+    width = len(read[max(read)])
+    is_window = 0 < width < max(read) and all(rows == {*range(max(0, n - width), n)} for n, rows in read.items())
+    return width if is_window else None
 
 
 def _begins_anew(traced: Traces) -> str | None:
@@ -35,6 +55,8 @@ def _begins_anew(traced: Traces) -> str | None:
     read = {n: _of_last_logits(traced, n) for n in traced.by_length if n >= SHORT[0]}
     begins = {n: min(rows) for n, rows in read.items() if rows}
     if len({*begins.values()}) < 2 or any(read[n] != {*range(begin, n)} for n, begin in begins.items()):
+        return None
+    if _width(traced) is not None:
         return None
     trace, every = traced.by_length[LONG[-1]], gcd(*begins.values())
     period = f"t % {every} {{}} 0" if every > 1 else "begins {}"

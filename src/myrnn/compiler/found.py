@@ -124,6 +124,11 @@ class Found:
         return longest_of(self.traced.back)
 
     @property
+    def most_lag(self) -> int:
+        """The largest distance, in steps, of the rows that the logits of a step read."""
+        return self.traced.back + 1
+
+    @property
     def states(self) -> int:
         """The number of states so far."""
         return sum(len(loop.step) for loop in self.loops)

@@ -119,16 +119,19 @@ def trace(subject: Subject) -> Traces:
     with gradients_kept(parameters):
         traces: dict[int, Trace] = {}
 
+        def trace_of(n: int) -> Trace:
+            with _any_length(n):
+                return traced_with_array(model, parameters, _random_rows(n, dim_input, rng), build)
+
         def trace_at(lengths: Collection[int]) -> None:
             for n in lengths:
-                with _any_length(n):
-                    traces[n] = traced_with_array(model, parameters, _random_rows(n, dim_input, rng), build)
+                traces[n] = trace_of(n)
 
         x = _random_rows(5, dim_input, rng)
         with _any_length(len(x)):
             check_calls(model, parameters, x, build)
         trace_at(PROBES)
-        check_growth(traces)
+        check_growth(traces, trace_of)
         lengths = {*PROBES, *lengths_for(subject.back), max(subject.longest, 9)}
         trace_at(sorted(lengths - {*PROBES}))
         apart = 1 if subject.back == BACK[0] else _apart(traces)

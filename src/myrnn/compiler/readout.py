@@ -15,9 +15,6 @@ from myrnn.compiler.match import Match
 from myrnn.compiler.steps import chosen
 from myrnn.errors import NotARecurrence
 
-# The largest distance, in steps, of the rows that the logits of a step read.
-MOST_LAG = 4
-
 
 def readout_of(found: Found) -> tuple[Found, Node]:
     """Return the logits as a function of last states, or the kept value that has those of every step.
@@ -135,7 +132,7 @@ def _shifted(found: Found) -> tuple[Found, dict[Node, Node]]:
     """Add loops that pass rows on to later or earlier steps; return what replaces each row that logits read."""
     build, logits = found.build, found.logits[found.middle]
     rows = {n: row for n in topological([logits]) if isinstance(row := n.leaf, Row)}
-    lags = {n: found.middle - row.step for n, row in rows.items() if abs(found.middle - row.step) <= MOST_LAG}
+    lags = {n: found.middle - row.step for n, row in rows.items() if abs(found.middle - row.step) <= found.most_lag}
     # A state for each row, and for those between it and the step, so that each takes over from a closer one.
     sizes = {(lag < 0, rows[n].of, i): n.size for n, lag in lags.items() for i in range(1, abs(lag) + 1)}
     if not sizes:

@@ -30,7 +30,7 @@ from myrnn.compiler.leaves import LENGTH, Kept, Row
 from myrnn.compiler.loops import Recurrence, placeholders
 from myrnn.compiler.probe import Traces
 from myrnn.compiler.proof import prove, prove_empty
-from myrnn.compiler.readout import MOST_LAG, readout_after, readout_of
+from myrnn.compiler.readout import readout_after, readout_of
 from myrnn.compiler.steps import chosen
 from myrnn.compiler.tables import without_fractions
 from myrnn.compiler.trace import Trace
@@ -148,7 +148,7 @@ def searched(evidence: Evidence) -> Found:
         following = _attempted(partial(_with_next_loop, found)) if len(found.loops) < MOST_LOOPS else None
         if isinstance(following, Found):
             found = following
-        elif found.traced.per_step and _is_done(found, MOST_LAG):
+        elif found.traced.per_step and _is_done(found, found.most_lag):
             break
         else:
             raise following or found.no_loop()
