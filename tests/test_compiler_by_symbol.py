@@ -32,6 +32,11 @@ STEPS = {
     "a softmax along columns": ("0.5 * h + softmax((x_t @ w.a).reshape(2, 3), axis=0).reshape(6)", [D]),
     "numbers in another order": ("0.5 * h + mg.tanh((x_t @ w.a)[::-1] + x_t @ w.b)", [D]),
     "side by side": ("0.5 * h + mg.tanh(mg.concatenate([e, e[1:3]]))", [D]),
+    "side by side with a number": ("0.5 * h + mg.tanh(mg.concatenate([np.ones(1), e, e[1:2]]))", [D]),
+    "the row twice": ("mg.tanh(mg.concatenate([x_t, x_t]) @ mg.concatenate([w.a, w.b])) * h", [D]),
+    "the row in another order": ("mg.tanh(x_t[::-1] @ w.a) * h", [D]),
+    "a part of the row": ("mg.tanh(x_t[1:4] @ w.a[:3]) * h", [D]),
+    "numbers for columns": ("0.5 * h + mg.matmul(mg.tanh(w.g[:1]), mg.tanh(x_t @ w.a)[None])[0]", [D]),
     "a choice": ("0.5 * h + mg.where(x_t[0] > 0, mg.tanh(x_t @ w.a), 0.1)", [D]),
     "a product of two rows": ("0.5 * h + mg.matmul(e, mg.tanh(e.reshape(4, 1) + (x_t @ w.a)))", [D]),
     "products of heads": (
@@ -64,7 +69,16 @@ class Model:
     def __call__(self, x):
         w, h, rows = _Named(self.weights), mg.tanh(self.begin), []
         for x_t in x:
-            known = {"mg": mg, "sigmoid": sigmoid, "softmax": softmax, "w": w, "h": h, "x_t": x_t, "e": x_t @ w.e}
+            known = {
+                "mg": mg,
+                "np": np,
+                "sigmoid": sigmoid,
+                "softmax": softmax,
+                "w": w,
+                "h": h,
+                "x_t": x_t,
+                "e": x_t @ w.e,
+            }
             h = eval(self.step, known)
             rows.append(h @ w.y)
         return mg.stack(rows) if self.per_step else (h @ w.y)[np.newaxis]

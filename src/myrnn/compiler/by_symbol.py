@@ -17,7 +17,7 @@ from myrnn.compiler.delays import made_of_rows
 from myrnn.compiler.graph import Node, fixed_nodes, topological
 from myrnn.compiler.leaves import INPUT, Input, SymbolRows
 from myrnn.compiler.loops import Loop, Recurrence
-from myrnn.compiler.ops import OPERATIONS, indices_of, matmul, sizes_of, spread, take, transposed_indices
+from myrnn.compiler.ops import OPERATIONS, expand, indices_of, matmul, sizes_of, spread, take, transposed_indices
 
 # Of more symbols, a short sequence has only some.
 MOST_SYMBOLS = 64
@@ -83,14 +83,15 @@ def _table(node: Node, row: Node, tables: dict[Node, Node]) -> Node:
     def rows_of(i: Node, size: int) -> Node:
         """Return the rows of an input, each repeated to `size` numbers if it is a single one."""
         if i not in tables:
-            return spread(i, outer=1, n=count, inner=i.size)
+            return spread(i, outer=1, n=count, inner=i.size) if i.size > 1 else expand(i, size=count)
         return spread(tables[i], outer=count, n=size, inner=1) if i.size < size else tables[i]
 
     match OPERATIONS[node.operation].kind, node.operation:
         case _, "expand":
             return rows_of(node.inputs[0], node.size)
         case "map", operation:
-            return make(operation, *(rows_of(i, node.size) for i in node.inputs))
+            # A single number serves all elements.
+            return make(operation, *(rows_of(i, node.size) if i in tables or i.size > 1 else i for i in node.inputs))
         case "reduce", operation:
             outer, n, inner = node.attributes
             return make(operation, *inputs, outer=count * outer, n=n, inner=inner)
@@ -107,7 +108,7 @@ def _table(node: Node, row: Node, tables: dict[Node, Node]) -> Node:
     matrices, m, k, n, transposed = sizes_of(node)
     if node.inputs[1] in tables or matrices > 1:
         inputs, matrices = [rows_of(i, i.size) for i in node.inputs], count * matrices
-    elif inputs[0].is_constant:
+    elif node.inputs[0] is row and inputs[0].is_constant:
         # The rows of the weight itself.
         return take(inputs[1], indices=transposed_indices(n, k)) if transposed else inputs[1]
     else:
