@@ -155,7 +155,7 @@ class Finder:
         template, step = made[0], steps[0]
         beginning = BeginningFinder(self.so_far, self.views, steps[:-1], cuts[1]).find()
         leaves = placeholders(self.build, [n.size for n in step], self.first)
-        before = [self.so_far.finals() | dict(zip(leaves, cut, strict=True)) for cut in shown]
+        before = [self.so_far.finals_of_states() | dict(zip(leaves, cut, strict=True)) for cut in shown]
         # The states before each of these steps.
         several = zip(*(substitute(self.build, beginning.hidden, known) for known in before), strict=True)
         hidden = [(*[None] * (len(self.around) - len(shown)), *around) for around in several]
@@ -293,7 +293,7 @@ class Finder:
         known = {label: node for node, several in labels.items() for label in several}
         leaves = placeholders(self.build, [n.size for n in loop.step], self.first)
         ends = ((leaf, known.get((node, self.view.length - 1))) for leaf, node in zip(leaves, loop.step, strict=True))
-        last = self.so_far.finals() | {leaf: node for leaf, node in ends if node is not None}
+        last = self.so_far.finals_of_states() | {leaf: node for leaf, node in ends if node is not None}
         present, own = set(self.view.nodes), set(loop.step)
         made = [n for n in dict.fromkeys(n for n, _ in known) if n.inputs and n not in own]
         return {n for n, end in zip(made, substitute(self.build, made, last), strict=True) if end in present}
@@ -353,7 +353,7 @@ class Finder:
         order = topological([here], stop=known)
         last = None
         if not any(isinstance(n.leaf, Row) and n not in known for n in order):
-            (last,) = substitute(self.build, [here], {**known, **self.so_far.lasts(order, known)})
+            (last,) = substitute(self.build, [here], {**known, **self.so_far.states_of_finals(order, known)})
         row = of_loop.rows.get(template, LaggedRow(Kept(number), 0))
         return PassedValue(template, self.backward, last, len(self.so_far.loops), row)
 

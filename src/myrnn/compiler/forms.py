@@ -63,7 +63,7 @@ class Place:
     offset: int = 0
 
     @property
-    def lasts(self) -> bool:
+    def of_every_step(self) -> bool:
         """Whether each step has its own row, so that all steps can be read at once."""
         return self.row is RowOf.NOW and self.buffer.rows in (Rows.STEPS, Rows.STATES)
 

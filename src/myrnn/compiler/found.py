@@ -138,11 +138,6 @@ class Found:
         """Whether the rest of the longest trace only reads last states."""
         return not leaves_of(Row, [View(self, self.longest).output])
 
-    @property
-    def logits(self) -> tuple[Node, ...]:
-        """The rest of the logits of every step of the longest trace."""
-        return self.left[self.longest].output.inputs
-
     def noting(self, made: Mapping[Node, Node], origins: Mapping[Node, Origin]) -> Found:
         """Return it with the lines of nodes that those of a trace have become."""
         lines = {**self.origins}
@@ -150,16 +145,6 @@ class Found:
             if node in origins:
                 lines.setdefault(made[node], origins[node])
         return replace(self, origins=lines)
-
-    def is_end(self, row: Row) -> bool:
-        """Whether a row of the longest trace is the end of a passed value."""
-        return self.ending_at(row, self.longest) is not None
-
-    def last_of(self, row: Row) -> Node:
-        """Return the value of a row of the longest trace that is the end of a passed value, made of last states."""
-        number = self.ending_at(row, self.longest)
-        assert number is not None
-        return self.last(number)
 
     def ending_at(self, row: Row, length: int) -> int | None:
         """Return the passed value of which a row of a trace is the end, None if there is none."""
@@ -204,12 +189,12 @@ class Found:
             )
         return last
 
-    def lasts(self, order: Iterable[Node], known: Container[Node] = ()) -> dict[Node, Node]:
-        """Return the last values among nodes -> these, made of last states."""
+    def states_of_finals(self, order: Iterable[Node], known: Container[Node] = ()) -> dict[Node, Node]:
+        """Return the finals among nodes -> what they are, made of last states."""
         return {n: self.last(n.leaf.number) for n in order if isinstance(n.leaf, Final) and n not in known}
 
-    def finals(self) -> dict[Node, Node]:
-        """Return the values of last states in a view."""
+    def finals_of_states(self) -> dict[Node, Node]:
+        """Return last states -> the finals that views show instead."""
         return {
             s.last: self.build.leaf(Final(k), s.node.size)
             for k, s in enumerate(self.passed)
@@ -244,6 +229,11 @@ class View:
     def row_at(self, step: int, read: Stepwise) -> Row | Final:
         """Return the leaf by which it shows the row that a step reads."""
         return leaf_of(self._found, Row(step, read), self.length, self._backward)
+
+    def rows_of(self, step: int) -> dict[Node, Node]:
+        """Return the leaves by which it shows the rows of a step -> the leaves that steps read."""
+        build, sizes = self._found.build, self._found.read_by_steps
+        return {build.leaf(self.row_at(step, read), n): build.leaf(read, n) for read, n in sizes.items()}
 
     def line_of(self, part: Mapping[Node, Node], node: Node) -> Origin:
         """Return the user's line of a node that a node of the view has become."""

@@ -100,7 +100,7 @@ class PartWriter:
 
     def give_rows(self, nodes: Iterable[Node], over: Over) -> None:
         """Copy nodes without a row for each step, but which are read like that, to new rows."""
-        nodes = [node for node in nodes if not self.places[node].lasts]
+        nodes = [node for node in nodes if not self.places[node].of_every_step]
         copies = [self._buffers.new(self._printer.text("{0}", node), node.size, Rows.STEPS) for node in nodes]
         self.compute(over, self.stores(nodes, copies))
         self.stand(nodes, copies)
@@ -140,11 +140,13 @@ class PartWriter:
             if node in self.places:
                 continue
             lasts = node in lasting
-            store = next((s for s in left if s.node is node and not s.add and (s.place.lasts or not lasts)), None)
+            store = next(
+                (s for s in left if s.node is node and not s.add and (s.place.of_every_step or not lasts)), None
+            )
             if store is not None:
                 self.places[node] = store.place
                 left.remove(store)
-            elif not self._is_slice(node) or (lasts and not self.place(node).lasts):
+            elif not self._is_slice(node) or (lasts and not self.place(node).of_every_step):
                 label = self._printer.label(node)
                 self.places[node] = self._buffers.new(label, node.size, Rows.STEPS if lasts else rows)
         return left

@@ -49,9 +49,8 @@ def _of_sequence(found: Found) -> tuple[Found, Node]:
 
 def _on_last_states(found: Found, view: View) -> dict[Node, Node]:
     """Return a view's values made of last states."""
-    known = {n: found.last(n.leaf.number) for n in view.nodes if isinstance(n.leaf, Final)}
-    order = topological([view.output], stop=known)
-    return dict(zip(order, substitute(found.build, order, known), strict=True))
+    order = topological([view.output])
+    return dict(zip(order, substitute(found.build, order, found.states_of_finals(order)), strict=True))
 
 
 def readout_after(found: Found, steps: int) -> Node | None:
@@ -62,7 +61,7 @@ def readout_after(found: Found, steps: int) -> Node | None:
     order = topological([view.output])
     if any(found.passed[end.number].last is None for end in leaves_of(Final, [view.output])):
         return None
-    (readout,) = substitute(found.build, [view.output], found.lasts(order))
+    (readout,) = substitute(found.build, [view.output], found.states_of_finals(order))
     return None if leaves_of(Row, [readout]) else readout
 
 
@@ -93,20 +92,14 @@ def _begun_as_short_sequences(found: Found, readout: Node) -> Found:
 def _of_steps(found: Found) -> tuple[Found, Node]:
     """Return the leaf for the logits of each step, from a loop or from an additional one without states."""
     found, shifted = _shifted(found)
-    logits = found.logits[found.middle]
-    order, known = topological([logits]), dict[Node, Node]()
-    for n in order:
-        if isinstance(row := n.leaf, Row):
-            if row.step == found.middle:
-                known[n] = found.build.leaf(row.of, n.size)
-            elif n in shifted:
-                known[n] = shifted[n]
-            else:
-                known[n] = found.last_of(row)
+    view = View(found, found.longest)
+    logits = view.folded[view.logits_of(found.middle)]
+    order = topological([logits])
+    known = {**found.states_of_finals(order), **shifted, **view.rows_of(found.middle)}
     nodes = substitute(found.build, order, known)
-    found = found.noting(dict(zip(order, nodes, strict=True)), found.left[found.longest].origins)
+    found = found.noting(dict(zip(order, nodes, strict=True)), view.origins)
     # What replaces shifted rows has the right initial values.
-    made = nodes[-1] if shifted else _with_first_logits(found, nodes[-1])
+    made = nodes[-1] if shifted else _with_first_logits(found, view, nodes[-1])
     if isinstance(made.leaf, Kept):
         return found, made
     kept = Kept(len(found.passed))
@@ -115,22 +108,21 @@ def _of_steps(found: Found) -> tuple[Found, Node]:
     return found, found.build.leaf(kept, logits.size)
 
 
-def _with_first_logits(found: Found, later: Node) -> Node:
+def _with_first_logits(found: Found, view: View, later: Node) -> Node:
     """Return the logits of a step, those of the first steps where they differ from `later` ones."""
     build, firsts = found.build, dict[int, Node]()
     for t in range(found.middle):
-        rows = {n: row for n in topological([found.logits[t]]) if isinstance(row := n.leaf, Row)}
-        if any(row.step != t and not found.is_end(row) for row in rows.values()):
-            continue
-        known = {n: build.leaf(row.of, n.size) if row.step == t else found.last_of(row) for n, row in rows.items()}
-        (firsts[t],) = substitute(build, [found.logits[t]], known)
+        order, rows = topological([view.folded[view.logits_of(t)]]), view.rows_of(t)
+        if not any(isinstance(n.leaf, Row) and n not in rows for n in order):
+            (firsts[t],) = substitute(build, order[-1:], {**found.states_of_finals(order, rows), **rows})
     odd = {t: first for t, first in firsts.items() if first is not later}
     return chosen(build.given(StepNumber(backward=False)), odd, later)
 
 
 def _shifted(found: Found) -> tuple[Found, dict[Node, Node]]:
     """Add loops that pass rows on to later or earlier steps; return what replaces each row that logits read."""
-    build, logits = found.build, found.logits[found.middle]
+    build, view = found.build, View(found, found.longest)
+    logits = view.folded[view.logits_of(found.middle)]
     rows = {n: row for n in topological([logits]) if isinstance(row := n.leaf, Row)}
     lags = {n: found.middle - row.step for n, row in rows.items() if abs(found.middle - row.step) <= found.most_lag}
     # A state for each row, and for those between it and the step, so that each takes over from a closer one.
@@ -142,7 +134,7 @@ def _shifted(found: Found) -> tuple[Found, dict[Node, Node]]:
     here = {n: build.leaf(rows[n].of, n.size) for n, lag in lags.items() if not lag}
     known = {n: states[lag < 0, rows[n].of, abs(lag)] for n, lag in lags.items() if lag}
     (template,) = substitute(build, [logits], here | known)
-    initial = dict(zip(states.values(), _at_edges(found, template, list(states.values())), strict=True))
+    initial = dict(zip(states.values(), _at_edges(found, view, template, list(states.values())), strict=True))
     kept = dict[Node, Node]()
     for backward in dict.fromkeys(backward for backward, _, _ in passed):
         own = {key: state for key, state in states.items() if key[0] is backward}
@@ -155,18 +147,16 @@ def _shifted(found: Found) -> tuple[Found, dict[Node, Node]]:
     return found, {n: kept[state] for n, state in known.items()}
 
 
-def _at_edges(found: Found, template: Node, states: Sequence[Node]) -> list[Node]:
+def _at_edges(found: Found, view: View, template: Node, states: Sequence[Node]) -> list[Node]:
     """Return the values before the first row, and after the last one, of states that the logits read."""
     build, shown = found.build, dict[int, Node]()
-    for t in (0, found.longest - 1):
-        logits = found.logits[t]
-        match = Match(substitutions(build, [logits], {}), found.states, t)
-        if match.add(template, logits) is not None:
+    for t in (0, view.length - 1):
+        match = Match(view.folded, found.states, t, view.row_at)
+        if match.add(template, view.logits_of(t)) is not None:
             raise found.no_loop()
         for i, node in match.states.items():
-            rows = {n: row for n in topological([node]) if isinstance(row := n.leaf, Row)}
-            ends = {n: found.last_of(row) for n, row in rows.items() if found.is_end(row)}
-            if len(ends) == len(rows):
-                (shown[i],) = substitute(build, [node], ends)
+            order = topological([node])
+            if not leaves_of(Row, order):
+                (shown[i],) = substitute(build, [node], found.states_of_finals(order))
     zero = build.constant(0.0)
     return [sized(shown.get(i, zero), leaf.size) for i, leaf in enumerate(states, found.states)]

@@ -179,9 +179,8 @@ def _with_loop(found: Found, backward: bool, sparing: bool) -> Found | None:
 def _to_find(found: Found) -> tuple[int, int]:
     """Return the number of operations of the longest trace that are not in a loop yet, and of rows they read."""
     # Rows at which a passed value ends do not count: loops could pass them on without end.
-    order = topological([found.left[found.longest].output])
-    rows = [n.leaf for n in order if isinstance(n.leaf, Row)]
-    return sum(1 for n in order if n.inputs), sum(1 for row in rows if not found.is_end(row))
+    order = topological(View(found, found.longest).written[-1:])
+    return sum(1 for n in order if n.inputs), sum(1 for n in order if isinstance(n.leaf, Row))
 
 
 def _goes_on(found: Found) -> bool:
@@ -203,9 +202,7 @@ def _is_done(found: Found, lag: int = 0) -> bool:
     """Whether the rest only reads last states or, for logits of every step, rows up to `lag` steps away."""
     if not found.traced.per_step:
         return found.has_read_all_rows and not _goes_on(found)
-    reads_near_rows = all(
-        abs(row.step - t) <= lag or found.is_end(row)
-        for t, logits in enumerate(found.logits)
-        for row in leaves_of(Row, [logits])
-    )
+    view = View(found, found.longest)
+    steps = ((t, view.logits_of(t)) for t in range(view.length))
+    reads_near_rows = all(abs(row.step - t) <= lag for t, logits in steps for row in leaves_of(Row, [logits]))
     return reads_near_rows and not _goes_on(found)

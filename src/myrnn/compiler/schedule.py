@@ -466,7 +466,7 @@ class _Scheduler:
                 # If the initial state is zero, so are its products.
                 later = not part.zero.isdisjoint((o.left, o.right))
                 rows = (Over.LATER if later else Over.ALL) if at_step else over
-                assert not at_step or (part.place(o.left).lasts and part.place(o.right).lasts)
+                assert not at_step or (part.place(o.left).of_every_step and part.place(o.right).of_every_step)
                 gradient = self._weights[o.leaf][1]
                 product = "({1}.T @ {0}).T" if weights[o.leaf].flipped else "{0}.T @ {1}"
                 comment = f"d_{gradient.buffer.name} += {self._printer.text(product, o.left, o.right)}"
