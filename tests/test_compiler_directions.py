@@ -118,3 +118,62 @@ def test_each_direction_has_its_own_rows(kind, lag, options, expected):
     if expected is not None:
         assert [sorted(node.size for node in loop.step) for loop in compiled.guard.recurrence.loops] == expected
     assert disagreement(compiled, GROUPS) is None
+
+
+def backward_states(x, a, u):
+    s, found = zeros(D), []
+    for row in x[::-1]:
+        s = tanh(row @ a + s @ u)
+        found.append(s)
+    return found[::-1]
+
+
+def the_end_and_the_other_end(x, a, u, u2, v):
+    h, states = zeros(D), backward_states(x, a, u)
+    for s in states:
+        h = tanh(s + h @ u2)
+    padded = [zeros(D), zeros(D), *states]
+    return (h + tanh(states[0] @ u2) + tanh(padded[-2] @ u2)) @ v
+
+
+def begun_with_the_end(x, a, u, u2, v):
+    states = backward_states(x, a, u)
+    h = states[0]
+    for s in states:
+        h = tanh(s + h @ u2)
+    return (h + tanh(states[0] @ u2) + tanh(h @ u2)) @ v
+
+
+def the_end_as_a_factor(x, a, u, u2, v):
+    h, states = zeros(D), backward_states(x, a, u)
+    for s, row in zip(states, x, strict=True):
+        h = tanh(s * (row @ a) + h @ u2)
+    return (h + tanh(states[0] * (x[-1] @ a) + h @ u2)) @ v
+
+
+def the_end_at_every_step(x, a, u, u2, v):
+    h, states = zeros(D), backward_states(x, a, u)
+    for row in x:
+        h = tanh(states[0] * (row @ a) + h @ u2)
+    return (h + tanh(states[-1] * (x[-1] @ a))) @ v
+
+
+class ReadsTheEnd:
+    """Reads the last state of a backward loop beside those of its steps."""
+
+    dim_input = C
+
+    def __init__(self, logits):
+        self.logits = logits
+        self.parameters = weights(np.random.default_rng(0), (C, D), (D, D), (D, D), (D, K))
+
+    def __call__(self, x):
+        return self.logits(x, *self.parameters)[None]
+
+
+ENDS = [the_end_and_the_other_end, begun_with_the_end, the_end_as_a_factor, the_end_at_every_step]
+
+
+@pytest.mark.parametrize("logits", the_rest_is_long(ENDS, begun_with_the_end))
+def test_the_end_of_a_loop_is_read_beside_its_steps(logits):
+    assert disagreement(compile(ReadsTheEnd(logits), max_length=14, check=False), GROUPS) is None

@@ -225,12 +225,12 @@ class Finder:
         return list(dict.fromkeys([*states, *more, *late, *beside])), is_ahead
 
     def _as_rows(self, length: int) -> list[Node]:
-        """Return the nodes of a trace, with the ends of values of loops in this direction as rows."""
-        view, so_far, rows = self.views[length], self.so_far, dict[Node, Node]()
-        for node in view.nodes:
-            if isinstance(end := node.leaf, Final) and so_far.passed[end.number].backward == self.backward:
-                row = so_far.passed[end.number].row
-                rows[node] = self.build.leaf(Row(length - 1 - row.lag, row.of), node.size)
+        """Return the nodes of a trace, with the ends of what earlier loops pass on as rows."""
+        # The end of a loop in the other direction becomes the row of another step. Only that is shared which the next
+        # trace computes of the same row, and that is a step of the loop anyway.
+        view, passed = self.views[length], self.so_far.passed
+        ends = {n: passed[n.leaf.number].row for n in view.nodes if isinstance(n.leaf, Final)}
+        rows = {n: self.build.leaf(Row(length - 1 - row.lag, row.of), n.size) for n, row in ends.items()}
         return substitute(self.build, view.nodes, rows)
 
     def _at_the_end(self, step: int) -> dict[Node, Node]:
