@@ -229,7 +229,7 @@ def test_names_of_the_emitted_code_are_not_used_for_user_variables(kind):
         run = next(n for n in ast.parse(program.source).body if isinstance(n, ast.FunctionDef) and n.name == "run")
         names = {n.id for n in ast.walk(run) if isinstance(n, ast.Name)} | {a.arg for a in run.args.args}
         for name in names - set(program.memory.names):
-            assert name.split("_")[-1] == "j" or re.search(r"_j_\d+$", name) or Names(RESERVED).new(name) != name, name
+            assert re.search(r"(^|_)(j|sum)(_\d+)?$", name) or Names(RESERVED).new(name) != name, name
 
 
 def test_models_with_the_same_equations_share_their_program():

@@ -200,14 +200,16 @@ def test_no_part_of_a_joined_vector_begins_inside_of_a_range_of_several_lanes(si
         assert not compact or all(isinstance(w, Address) or not w.pieces for one in found for w in one.joined.values())
 
 
-@pytest.mark.parametrize(("start", "accumulates"), [(0, True), (16, True), (20, False)])
-def test_a_product_is_added_to_a_part_of_a_sum_that_begins_before(start, accumulates):
+@pytest.mark.parametrize(
+    ("start", "count", "accumulates"), [(0, 16, True), (5, 16, True), (32, 8, True), (0, 8, False), (36, 4, False)]
+)
+def test_a_product_is_added_to_whole_lanes_of_a_sum_that_begins_before(start, count, accumulates):
     build = Builder()
-    state, h = build.leaf(LoopState(0), 32), build.leaf(LoopState(1), 4)
-    weight = build.leaf(Parameter(0), 32)
+    state, h = build.leaf(LoopState(0), 40), build.leaf(LoopState(1), 4)
+    weight = build.leaf(Parameter(0), 4 * count)
     # The product reads the dot product, which the first loop computes beside the state's own term.
-    vector = ops.tanh(h * ops.matmul(state, state, m=1, k=32, n=1))
-    put = ops.put(ops.matmul(vector, weight, m=1, k=4, n=8), indices=np.arange(start, start + 8), size=32)
+    vector = ops.tanh(h * ops.matmul(state, state, m=1, k=40, n=1))
+    put = ops.put(ops.matmul(vector, weight, m=1, k=4, n=count), indices=np.arange(start, start + count), size=40)
     fused = fuse([state * 0.5 + put], {state, h, weight}, set())
     is_loop, first = fused.groups[0]
     assert is_loop and [n.operation for n in first] == ["multiply", "matmul", *["add"] * accumulates]

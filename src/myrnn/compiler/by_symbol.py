@@ -17,7 +17,18 @@ from myrnn.compiler.delays import made_of_rows
 from myrnn.compiler.graph import Node, fixed_nodes, topological
 from myrnn.compiler.leaves import INPUT, Input, SymbolRows
 from myrnn.compiler.loops import Loop, Recurrence
-from myrnn.compiler.ops import OPERATIONS, expand, indices_of, matmul, sizes_of, spread, take, transposed_indices
+from myrnn.compiler.ops import (
+    OPERATIONS,
+    expand,
+    indices_of,
+    matmul,
+    select,
+    sizes_of,
+    spread,
+    take,
+    total,
+    transposed_indices,
+)
 
 # Of more symbols, a short sequence has only some.
 MOST_SYMBOLS = 64
@@ -72,7 +83,12 @@ def _tables(found: Sequence[Node], row: Node) -> list[Node]:
     for node in order:
         if node not in fixed and node not in tables:
             tables[node] = _table(node, row, tables)
-    return [tables[node] for node in found]
+            assert tables[node].size == row.size * node.size, f"not a row of {node} for each symbol"
+    if not is_singular:
+        return [tables[node] for node in found]
+    # All rows are zero if no symbol occurs at all.
+    occurs = total(take(symbols, indices=np.arange(row.size)), outer=1, n=row.size, inner=1)
+    return [select(occurs, tables[node], 0.0) for node in found]
 
 
 def _table(node: Node, row: Node, tables: dict[Node, Node]) -> Node:
@@ -108,7 +124,7 @@ def _table(node: Node, row: Node, tables: dict[Node, Node]) -> Node:
     matrices, m, k, n, transposed = sizes_of(node)
     if node.inputs[1] in tables or matrices > 1:
         inputs, matrices = [rows_of(i, i.size) for i in node.inputs], count * matrices
-    elif node.inputs[0] is row and inputs[0].is_constant:
+    elif node.inputs[0] is row and inputs[0].is_constant and m == 1:
         # The rows of the weight itself.
         return take(inputs[1], indices=transposed_indices(n, k)) if transposed else inputs[1]
     else:

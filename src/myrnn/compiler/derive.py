@@ -69,8 +69,9 @@ def hoist(recurrence: Recurrence) -> Hoisted:
     build = split.build
     targets = [*split.step, *split.kept.values(), split.readout]
     order = topological(targets)
+    fixed = fixed_nodes(order)
     # What only one side of a choice needs may be infinite: then its gradient is right only where the choice is known.
-    fixed = fixed_nodes(order).difference(chosen_by_time(targets))
+    fixed -= {n for n, choices in chosen_by_time(targets).items() if any(c not in fixed for c, _ in choices)}
     read = {i for node in order if node not in fixed for i in node.inputs} | set(targets)
     candidates = [n for n in order if n in fixed and n in read and n.inputs]
     leaves = {n: leaf for n in candidates if (leaf := _rows_of_parameter(n, recurrence.shapes)) is not None}

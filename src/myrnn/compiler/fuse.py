@@ -19,6 +19,7 @@ from myrnn.compiler.graph import Node, topological
 from myrnn.compiler.leaves import WEIGHTS
 from myrnn.compiler.ops import OPERATIONS, is_slice, parts_in_place, repeated_axes, run_of, sizes_of
 from myrnn.compiler.plan import padded
+from myrnn.compiler.runtime import LANES
 
 _PRODUCTS = ("matmul", "outer")
 
@@ -161,7 +162,11 @@ def _linear_nodes(
 def _is_put_product(node: Node) -> bool:
     """Whether a node is a product that is put into consecutive numbers of a vector, whole lanes of it."""
     run = run_of(node.attributes[0]) if node.operation == "put" else None
-    return run is not None and node.inputs[0].operation == "matmul" and run.start + padded(len(run)) <= node.size
+    if run is None or node.inputs[0].operation != "matmul":
+        return False
+    # To other numbers it would add zero times infinity.
+    is_last = run.stop == node.size and run.start + padded(len(run)) <= padded(node.size)
+    return is_last or len(run) % LANES == 0
 
 
 def _base(terms: tuple[Node, ...], outer: Node, private: Callable[[Node], bool]) -> Scaled | None:

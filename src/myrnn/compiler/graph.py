@@ -232,7 +232,10 @@ def topological(targets: Iterable[Node], stop: Iterable[Node] = ()) -> list[Node
 
 
 def fixed_nodes(order: Iterable[Node]) -> set[Node]:
-    """Return those of some nodes, each after its inputs, that depend only on parameters and constants."""
+    """Return those of some nodes, each after its inputs, that depend only on parameters and constants.
+
+    What is computed for all symbols counts as such: it is computed once for a batch.
+    """
     fixed = set[Node]()
     for node in order:
         is_fixed = isinstance(node.leaf, WEIGHTS | Constant | SymbolRows)

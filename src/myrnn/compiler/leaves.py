@@ -66,7 +66,7 @@ class Derived(Numbered):
 
 
 class SymbolRows(Leaf):
-    """The one-hot row of each symbol, (C, C); that of another one instead for symbols that do not occur."""
+    """The one-hot row of each symbol, (C, C); that of another one for symbols that a batch does not have."""
 
 
 # The leaves that a product may have as a matrix.

@@ -37,6 +37,7 @@ from myrnn.compiler.leaves import (
     Row,
     StepNumber,
     StepTable,
+    SymbolRows,
     TableRows,
 )
 from myrnn.compiler.ops import OPERATIONS
@@ -174,8 +175,9 @@ class Recurrence:
 
 def reads_time_alone(condition: Node) -> bool:
     """Whether a choice depends on the number of the step or on the length, and on nothing else but constants."""
+    # Which symbols occur tells whether any sequence has steps.
     leaves = [n for n in topological([condition]) if n.is_leaf and not n.is_constant]
-    return bool(leaves) and all(isinstance(n.leaf, StepNumber | Length) for n in leaves)
+    return bool(leaves) and all(isinstance(n.leaf, StepNumber | Length | SymbolRows) for n in leaves)
 
 
 def chosen_by_time(targets: Sequence[Node]) -> dict[Node, list[tuple[Node, bool]]]:

@@ -256,6 +256,8 @@ class Native:
         self, sequences: Sequences, members: NDArray[np.int64], parameters: Floats, keys: Keys | None = None
     ) -> tuple[float, Block]:
         """Return the mean loss of the sequences `members`, or of their steps, and its gradients."""
+        # Without a batch, a penalty would count for each of them.
+        assert self.batched or len(members) == 1
         with self.lock:
             block, lengths = self.block(), sequences.lengths[members]
             order = longest_first(lengths)

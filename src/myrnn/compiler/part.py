@@ -23,6 +23,10 @@ from myrnn.compiler.ops import is_slice, parts_in_place, repeated_axes, run_of, 
 from myrnn.compiler.printer import LONGEST, Printer, sum_of
 from myrnn.compiler.runtime import LANES
 
+# A batch is multiplied by a matrix of so many columns or more lane by lane, by fewer with dot products. A single vector
+# would wait for the result of each step. The number of rows must not decide: one program serves all of them.
+FEW_COLUMNS = 8
+
 
 @dataclass(frozen=True)
 class Destination:
@@ -234,17 +238,13 @@ class PartWriter:
             return
         _, _, k, n, _ = sizes_of(product)
         matrix, _ = self._buffers.weights[right]
-        by_dots = weight.is_read_by_dots(product) and (self._plan.kind.compact or not self._goes_by_lanes(k, n))
+        by_dots = weight.is_read_by_dots(product) and (
+            self._plan.kind.compact or not self._form.is_batch or n < FEW_COLUMNS
+        )
         multiply = self._form.dots if by_dots else self._form.product
         if multiply == self._form.product and not weight.goes_along_rows(product):
             matrix = self._buffers.transposed(right, self._backward)
         self.add(over, multiply(over, out, vector, matrix, k, n, add=add), comment)
-
-    def _goes_by_lanes(self, k: int, n: int) -> bool:
-        """Whether a transposed copy of an (n, k) matrix, lane by lane, is faster than its rows, by dot products."""
-        # The former takes k steps for each vector. Each of n dot products only takes k / 16, and about eight more to
-        # add up its lanes. A vector alone would wait for the result of each step.
-        return self._form.is_batch and k < n * (k // LANES + 8)
 
     def _call(self, over: Over, node: Node) -> None:
         """Add an operation that is neither element-wise nor a product."""

@@ -53,8 +53,8 @@ class Stages:
             return None
         if kind.carried:
             return self._going_on
-        # A single sequence may have fewer steps than there are symbols. The gradient of a row is not that of a look-up.
-        return self._by_symbol if kind.tokens and kind.batched and not kind.observed else None
+        # A single sequence may have fewer steps than there are symbols.
+        return self._by_symbol if kind.tokens and kind.batched else None
 
     @cached_property
     def _going_on(self) -> Stages:

@@ -226,7 +226,7 @@ class _Writer(InstructionWriter):
         if address is None:
             return compose(_literal(float(node.numbers[0])))
         if isinstance(address, Joined):
-            joined = "full(0.0)" if address.pieces else "0.0"
+            joined = "full(0.0)"
             for piece in address.pieces:
                 begin, end = (f"{self._text(bound)} - j" for bound in (piece.begin, piece.end))
                 joined = f"load_between({self._text(piece.address)} + j, {begin}, {end}, {joined})"

@@ -95,7 +95,10 @@ def one_hot(out: Floats, out_at: int, token: int, count: int) -> None:
 def symbol_rows(
     out: Floats, out_at: int, count: int, tokens: Tokens, offsets: Integers, members: Integers
 ) -> None:  # fmt: skip
-    """Write the one-hot row of each of `count` symbols, or that of the first token for those that do not occur."""
+    """Write the one-hot row of each of `count` symbols; that of the first token for those that do not occur.
+
+    Without any token, all rows are zero.
+    """
     first = -1
     for i in range(count * count):
         out[out_at + i] = np.float32(0)
@@ -104,8 +107,8 @@ def symbol_rows(
             out[out_at + tokens[t] * (count + 1)] = np.float32(1)
             first = tokens[t] if first < 0 else first
     for i in range(count):
-        if out[out_at + i * (count + 1)] == 0:
-            out[out_at + i * count + max(first, 0)] = np.float32(1)
+        if first >= 0 and out[out_at + i * (count + 1)] == 0:
+            out[out_at + i * count + first] = np.float32(1)
 
 
 @compiled
