@@ -91,7 +91,7 @@ def run(
     is_first = begin == 0
     mode = flush_subnormals()
 
-    # The initial states of all sequences.
+    # The states before the first step.
     # c = 0; h = 0
     for r in range(sequences):
         length = offsets[members[r] + 1] - offsets[members[r]]

@@ -48,7 +48,7 @@ def run(
     fc_h2h_weight_transposed = sizes[16]
     mode = flush_subnormals()
 
-    # The initial states of all sequences.
+    # The states before the first step.
     # h = 0
     for j in range(0, D_padded, 16):
         store(w, h + j, 0.0)

@@ -50,36 +50,39 @@ def _computed_from_rows(loop: Loop) -> list[Node]:
     from_rows, selected = made_of_rows(topological(targets)), chosen_by_time(targets)
     # What later loops read has a buffer in any case.
     kept = [n for n in loop.kept.values() if n in from_rows and n.inputs and n not in selected]
-    return list(dict.fromkeys([*few_to_compute(targets, loop.step, from_rows, _is_work), *kept]))
+    return list(dict.fromkeys([*cheapest_to_keep(targets, loop.step, from_rows, _is_expensive), *kept]))
 
 
-def few_to_compute(
-    targets: Sequence[Node], ends: Sequence[Node], made: set[Node], is_work: Callable[[Node, set[Node]], bool]
+def cheapest_to_keep(
+    targets: Sequence[Node],
+    ends: Sequence[Node],
+    candidates: set[Node],
+    is_expensive: Callable[[Node, set[Node]], bool],
 ) -> list[Node]:
-    """Return nodes among those `made` of rows: few numbers, from which the `ends` and all others follow with no work.
+    """Choose candidates to compute ahead: the fewest numbers from which the rest, and the ends, follow cheaply.
 
-    `is_work` gets a node, and all that depend only on parameters.
+    `is_expensive` gets a node, and all nodes that depend only on parameters.
     """
     order = topological(targets)
     fixed = fixed_nodes(order)
     needed: dict[Node, Nodes] = {}
     # What only some steps need has a gradient that is selected in their loop.
     selected = chosen_by_time(targets)
-    for node in (n for n in order if n in made):
+    for node in (n for n in order if n in candidates):
         below: Nodes = {}
         for child in node.inputs:
             below |= needed.get(child, {})
-        is_least = is_work(node, fixed) or (below and node.size <= sum(n.size for n in below))
+        is_least = is_expensive(node, fixed) or (below and node.size <= sum(n.size for n in below))
         stays = node.operation == "outer" or node in selected
         needed[node] = {node: None} if is_least and not stays else below
-    read = [i for n in order if n not in made and n not in fixed for i in n.inputs]
+    read = [i for n in order if n not in candidates and n not in fixed for i in n.inputs]
     chosen: Nodes = {}
     for node in (*read, *ends):
         chosen |= needed.get(node, {})
     return list(chosen)
 
 
-def _is_work(node: Node, fixed: set[Node]) -> bool:
+def _is_expensive(node: Node, fixed: set[Node]) -> bool:
     """Whether it is better to compute a node for all steps at once."""
     kind = OPERATIONS[node.operation].kind if node.inputs else ""
     if kind != "product":

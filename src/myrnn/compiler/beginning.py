@@ -116,7 +116,7 @@ class BeginningFinder:
         initial = []
         for i, size in zip(self.numbers, self.sizes, strict=True):
             start = after.get(i, self.build.constant(np.zeros(size)))
-            finals = self.so_far.states_of_finals(topological([start]))
+            finals = self.so_far.final_to_state(topological([start]))
             initial.append(sized(substitute(self.build, [start], finals)[0], size))
         begun = substitute(self.build, list(match.hidden), dict(zip(self.leaves, initial, strict=True)))
         # A number that is the same for every element is written once.
@@ -171,7 +171,7 @@ class BeginningFinder:
                 raise self._reads_a_row(leaves_of(Row, [old])[0], node, t)
             before[free[0]], known[old] = old, self.leaves[free[0] - self.first]
         order = topological([node], stop=known)
-        known |= self.so_far.states_of_finals(order, known)
+        known |= self.so_far.final_to_state(order, known)
         for n in order:
             if isinstance(n.leaf, Row) and n not in known:
                 if n.leaf.step != t:

@@ -12,7 +12,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from myrnn.compiler.beforehand import few_to_compute
+from myrnn.compiler.beforehand import cheapest_to_keep
 from myrnn.compiler.delays import made_of_rows
 from myrnn.compiler.graph import Node, fixed_nodes, topological
 from myrnn.compiler.leaves import INPUT, Input, SymbolRows
@@ -57,10 +57,10 @@ def by_symbol(recurrence: Recurrence) -> Recurrence | None:
 def _computed_from_symbols(loop: Loop) -> list[Node]:
     targets = [*loop.step, *loop.kept.values()]
     order = topological(targets)
-    return few_to_compute(targets, targets, made_of_rows(order, kinds=Input), _is_work)
+    return cheapest_to_keep(targets, targets, made_of_rows(order, kinds=Input), _is_expensive)
 
 
-def _is_work(node: Node, fixed: set[Node]) -> bool:
+def _is_expensive(node: Node, fixed: set[Node]) -> bool:
     """Whether it is better to look a node up than to compute it."""
     row = OPERATIONS[node.operation] if node.inputs else None
     if row is None or row.kind != "product":

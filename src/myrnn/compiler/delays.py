@@ -9,15 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from types import UnionType
 
 from myrnn.compiler.graph import Node, fixed_nodes, substitutions, topological
-from myrnn.compiler.leaves import Input, Kept
+from myrnn.compiler.leaves import Input, Kept, Leaf
 from myrnn.compiler.loops import Loop, Recurrence, placeholders
 from myrnn.compiler.ops import OPERATIONS
 
 
-def made_of_rows(order: Sequence[Node], delayed: Sequence[Node] = (), kinds: Any = Input | Kept) -> set[Node]:
+def made_of_rows(
+    order: Sequence[Node], delayed: Sequence[Node] = (), kinds: type[Leaf] | UnionType = Input | Kept
+) -> set[Node]:
     """Return those of some nodes, each after its inputs, that are made of rows, also `delayed` ones, and of weights."""
     found, fixed = set(delayed), fixed_nodes(order)
     for node in (n for n in order if n not in fixed):

@@ -13,7 +13,7 @@ from myrnn.compiler.found import Evidence
 from myrnn.compiler.graph import Node, topological
 from myrnn.compiler.growth import LONG, SHORT, of_rows
 from myrnn.compiler.leaves import Row
-from myrnn.compiler.probe import BACK, Traces, longest_of, middle_of
+from myrnn.compiler.probe import BACK, Traces, longest_of, middle_of, most_lag
 from myrnn.compiler.record import Origin
 from myrnn.compiler.steps import MOST_KINDS, period_of
 from myrnn.compiler.trace import Trace
@@ -31,8 +31,8 @@ def explained(refusal: NotARecurrence, traced: Traces) -> NotARecurrence:
 
 
 def _reads_far_back(traced: Traces) -> str | None:
-    """Find logits that read the last rows alone, more of them than loops surely pass on."""
-    trace, width, most = traced.by_length[max(traced.by_length)], _width(traced), BACK[-1] + 2
+    """Find logits that read the last rows alone, and more rows than loops can pass on."""
+    trace, width, most = traced.by_length[max(traced.by_length)], _width(traced), most_lag(BACK[-1]) + 1
     if width is None or width <= most:
         return None
     return (
@@ -43,7 +43,7 @@ def _reads_far_back(traced: Traces) -> str | None:
 
 
 def _width(traced: Traces) -> int | None:
-    """Return the number of rows that the logits of the last step read, if these are the last ones at every length."""
+    """Return the number of rows that the logits of the last step read, if they read the last rows at every length."""
     read = {n: _of_last_logits(traced, n) for n in traced.by_length if n >= SHORT[0]}
     width = len(read[max(read)])
     is_window = 0 < width < max(read) and all(rows == {*range(max(0, n - width), n)} for n, rows in read.items())

@@ -155,7 +155,7 @@ class Finder:
         template, step = made[0], steps[0]
         beginning = BeginningFinder(self.so_far, self.views, steps[:-1], cuts[1]).find()
         leaves = placeholders(self.build, [n.size for n in step], self.first)
-        before = [self.so_far.finals_of_states() | dict(zip(leaves, cut, strict=True)) for cut in shown]
+        before = [self.so_far.state_to_final() | dict(zip(leaves, cut, strict=True)) for cut in shown]
         # The states before each of these steps.
         several = zip(*(substitute(self.build, beginning.hidden, known) for known in before), strict=True)
         hidden = [(*[None] * (len(self.around) - len(shown)), *around) for around in several]
@@ -284,8 +284,8 @@ class Finder:
         inside = set(self.inside)
         found = inside & set().union(*(of_loop.labels(others, view) for view in self.views.values()))
         found -= set(topological(n for n in self.inside if n not in found))
-        # At the end of the other traces they begin: the longest one does not compute that at the same steps.
-        return found | inside.difference(self._as_rows(self.so_far.longest)) if found else found
+        # In shorter traces they begin at the last row, and the longest one has no node for that.
+        return (found | inside.difference(self._as_rows(self.so_far.longest))) if found else found
 
     def _computed_again(self, loop: Loop, labels: Labels) -> set[Node]:
         """Return values made of the states before a step that the rest also makes of those after the last step."""
@@ -293,7 +293,7 @@ class Finder:
         known = {label: node for node, several in labels.items() for label in several}
         leaves = placeholders(self.build, [n.size for n in loop.step], self.first)
         ends = ((leaf, known.get((node, self.view.length - 1))) for leaf, node in zip(leaves, loop.step, strict=True))
-        last = self.so_far.finals_of_states() | {leaf: node for leaf, node in ends if node is not None}
+        last = self.so_far.state_to_final() | {leaf: node for leaf, node in ends if node is not None}
         present, own = set(self.view.nodes), set(loop.step)
         made = [n for n in dict.fromkeys(n for n, _ in known) if n.inputs and n not in own]
         return {n for n, end in zip(made, substitute(self.build, made, last), strict=True) if end in present}
@@ -353,7 +353,7 @@ class Finder:
         order = topological([here], stop=known)
         last = None
         if not any(isinstance(n.leaf, Row) and n not in known for n in order):
-            (last,) = substitute(self.build, [here], {**known, **self.so_far.states_of_finals(order, known)})
+            (last,) = substitute(self.build, [here], {**known, **self.so_far.final_to_state(order, known)})
         row = of_loop.rows.get(template, LaggedRow(Kept(number), 0))
         return PassedValue(template, self.backward, last, len(self.so_far.loops), row)
 

@@ -127,9 +127,9 @@ class Form:
         # In a batch, `begun` excludes the sequences whose first step this is.
         return (If(T > 0, body),) if over is Over.GOING and not self.is_batch else body
 
-    def for_all(self, moment: Name, *body: Instruction) -> tuple[Instruction, ...]:
+    def once_per_batch(self, when: Name, *body: Instruction) -> tuple[Instruction, ...]:
         """Return instructions that serve all parts of a batch, and are done in the first or in the last of them."""
-        return (If(moment, body),) if self.is_batch and body else body
+        return (If(when, body),) if self.is_batch and body else body
 
     # Addresses -------------------------------------------------------------------------------------------------------
 

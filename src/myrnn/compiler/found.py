@@ -23,7 +23,7 @@ from myrnn.compiler.leaves import (
     TableRows,
 )
 from myrnn.compiler.loops import Loop
-from myrnn.compiler.probe import BACK, Traces, lengths_for, longest_of, middle_of
+from myrnn.compiler.probe import BACK, Traces, lengths_for, longest_of, middle_of, most_lag
 from myrnn.compiler.record import Origin
 from myrnn.compiler.steps import period_of
 from myrnn.compiler.tables import find_tables
@@ -126,7 +126,7 @@ class Found:
     @property
     def most_lag(self) -> int:
         """The largest distance, in steps, of the rows that the logits of a step read."""
-        return self.traced.back + 1
+        return most_lag(self.traced.back)
 
     @property
     def states(self) -> int:
@@ -189,11 +189,11 @@ class Found:
             )
         return last
 
-    def states_of_finals(self, order: Iterable[Node], known: Container[Node] = ()) -> dict[Node, Node]:
+    def final_to_state(self, order: Iterable[Node], known: Container[Node] = ()) -> dict[Node, Node]:
         """Return the finals among nodes -> what they are, made of last states."""
         return {n: self.last(n.leaf.number) for n in order if isinstance(n.leaf, Final) and n not in known}
 
-    def finals_of_states(self) -> dict[Node, Node]:
+    def state_to_final(self) -> dict[Node, Node]:
         """Return last states -> the finals that views show instead."""
         return {
             s.last: self.build.leaf(Final(k), s.node.size)

@@ -114,7 +114,7 @@ class Elementwise:
 
     size: Size
     nodes: tuple[Node, ...]
-    # Addresses of what is read. A single number serves all elements; other nodes without an address are constants.
+    # Addresses of what is read. A single number serves all elements. Nodes without one are in `ranges`, or constants.
     reads: dict[Node, Address]
     stores: tuple[Store, ...]
     sums: tuple[Sum, ...]

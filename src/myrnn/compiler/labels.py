@@ -100,9 +100,7 @@ class FoundLoop:
         rows = [
             {build.leaf(read, size): value(read, size, t) for read, size in sizes.items()} for t in range(view.length)
         ]
-        steps = Steps(
-            build, replace(self.loop, backward=False), so_far.states, so_far.finals_of_states(), build.rebuild
-        )
+        steps = Steps(build, replace(self.loop, backward=False), so_far.states, so_far.state_to_final(), build.rebuild)
         labels: dict[Node, list[Label]] = {}
         for t, (_, found) in enumerate(steps.over(rows, nodes)):
             for node, one in zip(nodes, found, strict=True):

@@ -38,6 +38,11 @@ def middle_of(back: int) -> int:
     return back + 2
 
 
+def most_lag(back: int) -> int:
+    """Return how many steps before it a step may read, if the traces are for a loop that looks back at `back` steps."""
+    return back + 1
+
+
 def longest_of(back: int) -> int:
     """Return the longest length whose trace is needed to see such a step, and those after it."""
     return 2 * middle_of(back) + 3

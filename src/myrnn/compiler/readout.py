@@ -50,7 +50,7 @@ def _of_sequence(found: Found) -> tuple[Found, Node]:
 def _on_last_states(found: Found, view: View) -> dict[Node, Node]:
     """Return a view's values made of last states."""
     order = topological([view.output])
-    return dict(zip(order, substitute(found.build, order, found.states_of_finals(order)), strict=True))
+    return dict(zip(order, substitute(found.build, order, found.final_to_state(order)), strict=True))
 
 
 def readout_after(found: Found, steps: int) -> Node | None:
@@ -61,7 +61,7 @@ def readout_after(found: Found, steps: int) -> Node | None:
     order = topological([view.output])
     if any(found.passed[end.number].last is None for end in leaves_of(Final, [view.output])):
         return None
-    (readout,) = substitute(found.build, [view.output], found.states_of_finals(order))
+    (readout,) = substitute(found.build, [view.output], found.final_to_state(order))
     return None if leaves_of(Row, [readout]) else readout
 
 
@@ -95,7 +95,7 @@ def _of_steps(found: Found) -> tuple[Found, Node]:
     view = View(found, found.longest)
     logits = view.folded[view.logits_of(found.middle)]
     order = topological([logits])
-    known = {**found.states_of_finals(order), **shifted, **view.rows_of(found.middle)}
+    known = {**found.final_to_state(order), **shifted, **view.rows_of(found.middle)}
     nodes = substitute(found.build, order, known)
     found = found.noting(dict(zip(order, nodes, strict=True)), view.origins)
     # What replaces shifted rows has the right initial values.
@@ -114,7 +114,7 @@ def _with_first_logits(found: Found, view: View, later: Node) -> Node:
     for t in range(found.middle):
         order, rows = topological([view.folded[view.logits_of(t)]]), view.rows_of(t)
         if not any(isinstance(n.leaf, Row) and n not in rows for n in order):
-            (firsts[t],) = substitute(build, order[-1:], {**found.states_of_finals(order, rows), **rows})
+            (firsts[t],) = substitute(build, order[-1:], {**found.final_to_state(order, rows), **rows})
     odd = {t: first for t, first in firsts.items() if first is not later}
     return chosen(build.given(StepNumber(backward=False)), odd, later)
 
@@ -157,6 +157,6 @@ def _at_edges(found: Found, view: View, template: Node, states: Sequence[Node]) 
         for i, node in match.states.items():
             order = topological([node])
             if not leaves_of(Row, order):
-                (shown[i],) = substitute(build, [node], found.states_of_finals(order))
+                (shown[i],) = substitute(build, [node], found.final_to_state(order))
     zero = build.constant(0.0)
     return [sized(shown.get(i, zero), leaf.size) for i, leaf in enumerate(states, found.states)]

@@ -85,12 +85,12 @@ class _Scheduler:
         title = "Values that depend only on parameters."
         fixed = self._write(title, self._part({}), self._prelude)
         self._phases |= {heading: [] for heading in (DERIVED, DRAWN)}
-        self._write("The initial states of all sequences.", self._part(fixed), self._begin_states)
+        self._write("The states before the first step.", self._part(fixed), self._begin_states)
         fixed = self._write(INPUT, self._part(fixed), self._projections, Input)
         entered, walked = [], []
         for number, loop in enumerate(loops):
             which = f" of loop {number + 1}" if len(loops) > 1 else ""
-            title = f"The states before the first step{which}."
+            title = f"The states before the first step{which}, from what was read before."
             entered.append(self._write(title, self._part(fixed), self._enter, number))
             title = f"Values for all steps at once{which}."
             fixed = self._write(title, self._part(fixed), self._projections, Kept)
@@ -118,7 +118,7 @@ class _Scheduler:
     def _prepared(self, title: str) -> tuple[Instruction, ...]:
         """Return the instructions that prepare the values of leaves."""
         body = self._buffers.prepared.get(title, ())
-        return self._form.for_all(IS_FIRST, *body) if title in FOR_ALL_PARTS else tuple(body)
+        return self._form.once_per_batch(IS_FIRST, *body) if title in FOR_ALL_PARTS else tuple(body)
 
     def _go_back(
         self,
@@ -139,7 +139,7 @@ class _Scheduler:
             self._write(f"Back through {way}.", back, self._steps_backward, number)
             back = self._part(entered[number], backward=True)
             self._write(f"Back to the initial states{which}.", back, self._leave, number)
-        title = "The gradients of the initial states of all sequences."
+        title = "The gradients of the states before the first step."
         begun = self._write(title, self._part(fixed, backward=True), self._begin_backward)
         title = "Back to the values that depend only on parameters."
         self._write(title, self._part(begun, backward=True), self._prelude_backward)
@@ -188,10 +188,10 @@ class _Scheduler:
         if (penalty := self._plan.penalty) is not None:
             assert self._results.penalty is not None
             part.compute(Over.ONCE, [part.store(penalty.value, self._results.penalty)], penalty.part.saved)
-        # Each sequence gets a copy of its initial states.
+        # All sequences begin with the same.
         loops = self._recurrence.loops
         part.compute(Over.ONCE, [], [n for number in self._begun for n in loops[number].initial if n.inputs])
-        part.instructions = [*self._form.for_all(IS_FIRST, *part.instructions)]
+        part.instructions = [*self._form.once_per_batch(IS_FIRST, *part.instructions)]
 
     def _begin_states(self, part: PartWriter) -> None:
         places = dict(part.places)
@@ -307,7 +307,7 @@ class _Scheduler:
             value, times = (
                 self._form.address(p, Over.ONCE) for p in (self._results.penalty, self._results.penalty_times)
             )
-            part.instructions += self._form.for_all(IS_FIRST, AddPenalty(value, times))
+            part.instructions += self._form.once_per_batch(IS_FIRST, AddPenalty(value, times))
 
     def _loss_of_rows(self, part: PartWriter) -> None:
         over, graph, loss = self._over_targets, self._plan.loss, self._plan.kind.loss
@@ -346,7 +346,7 @@ class _Scheduler:
             gradient = part.store(self._plan.loss.gradient, self._results.logit_gradients)
             part.compute(self._over_targets, [replace(gradient, clean=True)])
         computed = [gradient.buffer for _, gradient in self._weights.values() if gradient.buffer.array == "w"]
-        part.instructions += self._form.for_all(IS_FIRST, *map(self._form.clear, computed))
+        part.instructions += self._form.once_per_batch(IS_FIRST, *map(self._form.clear, computed))
         part.stand([self._leaf(Gradient("logits"), self._recurrence.readout.size)], [self._results.logit_gradients])
         places = [self._results.last_gradients.get(i, place) for i, place in enumerate(self._results.gradients)]
         gradients = [self._gradient(self._derivative.readout, i) for i in range(len(places))]
@@ -423,7 +423,7 @@ class _Scheduler:
         for i, (leaf, place) in enumerate(zip(self._gradient_leaves, self._results.gradients, strict=True)):
             if leaf in needed:
                 total = self._new(f"{place.buffer.name}_sum", leaf.size)
-                part.instructions += self._form.for_all(IS_FIRST, self._form.clear(total.buffer))
+                part.instructions += self._form.once_per_batch(IS_FIRST, self._form.clear(total.buffer))
                 part.stand([leaf], [place])
                 part.compute(_begin(self._recurrence.loop_of(i)), [part.store(leaf, total, add=True)])
                 part.stand([leaf], [total])
@@ -440,7 +440,7 @@ class _Scheduler:
         if self._plan.penalty is not None and self._results.penalty_times is not None:
             part.stand([self._leaf(Gradient("penalty"), 1)], [self._results.penalty_times])
             self._way_back(part, Over.ONCE, self._plan.penalty.part, [])
-        part.instructions = [*self._form.for_all(IS_LAST, *part.instructions)]
+        part.instructions = [*self._form.once_per_batch(IS_LAST, *part.instructions)]
 
     def _way_back(
         self, part: PartWriter, over: Over, planned: PartPlan, stores: list[Destination], *, backward: bool = True
