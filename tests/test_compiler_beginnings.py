@@ -215,7 +215,15 @@ def level_and_trend(x, w, v):
     return (level + trend) @ v
 
 
+def a_state_that_begins_by_length(x, w, u, v, h0):
+    h = tanh(h0) / len(x)
+    for row in x:
+        h = tanh(row @ w + h @ u)
+    return h @ v
+
+
 COMPILED = (
+    a_state_that_begins_by_length,
     a_sum_of_states_after_the_last_one,
     pairs, pairs_from_a_learned_state, pairs_backward, windows, windows_and_their_sum, centred_windows, windows_ahead,
     all_but_the_last, from_the_fourth_on, without_the_fourth, a_late_state, a_late_number, other_weights_at_first,
@@ -225,13 +233,14 @@ COMPILED = (
 )  # fmt: skip
 # For an empty sequence these fail or differ.
 NOT_OF_NONE = {
+    "a_state_that_begins_by_length",
     "a_sum_of_states_after_the_last_one",
     "centred_windows", "windows_ahead", "all_but_the_last", "states_that_exist", "last_three", "level_and_trend",
     "other_weights_at_the_end", "backward_and_a_padded_row_before_the_last",
 }  # fmt: skip
 
 
-SHORT = all_but_the_last, states_that_exist, backward_and_the_row_before_the_last
+SHORT = a_state_that_begins_by_length, all_but_the_last, states_that_exist, backward_and_the_row_before_the_last
 
 
 @pytest.mark.usefixtures("in_python")

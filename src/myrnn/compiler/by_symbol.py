@@ -27,7 +27,6 @@ from myrnn.compiler.ops import (
     spread,
     take,
     total,
-    transposed_indices,
 )
 
 # Of more symbols, a short sequence has only some.
@@ -76,16 +75,12 @@ def _is_expensive(node: Node, fixed: set[Node]) -> bool:
 def _tables(found: Sequence[Node], row: Node) -> list[Node]:
     """Return each node as a matrix that has a row for each symbol."""
     order = topological(found)
-    is_singular = any(n.inputs and OPERATIONS[n.operation].singular for n in order)
-    # Without a derivative, a symbol that does not occur must not be computed from: zero times infinity would be NaN.
-    symbols = row.build.leaf(SymbolRows(), row.size**2) if is_singular else row.build.constant(np.eye(row.size))
+    symbols = row.build.leaf(SymbolRows(), row.size**2)
     tables, fixed = {row: symbols}, fixed_nodes(order)
     for node in order:
         if node not in fixed and node not in tables:
             tables[node] = _table(node, row, tables)
             assert tables[node].size == row.size * node.size, f"not a row of {node} for each symbol"
-    if not is_singular:
-        return [tables[node] for node in found]
     # All rows are zero if no symbol occurs at all.
     occurs = total(take(symbols, indices=np.arange(row.size)), outer=1, n=row.size, inner=1)
     return [select(occurs, tables[node], 0.0) for node in found]
@@ -124,9 +119,6 @@ def _table(node: Node, row: Node, tables: dict[Node, Node]) -> Node:
     matrices, m, k, n, transposed = sizes_of(node)
     if node.inputs[1] in tables or matrices > 1:
         inputs, matrices = [rows_of(i, i.size) for i in node.inputs], count * matrices
-    elif node.inputs[0] is row and inputs[0].is_constant and m == 1:
-        # The rows of the weight itself.
-        return take(inputs[1], indices=transposed_indices(n, k)) if transposed else inputs[1]
     else:
         m *= count
     return matmul(*inputs, m=m, k=k, n=n, transposed=transposed, matrices=matrices)

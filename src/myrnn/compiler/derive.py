@@ -35,6 +35,7 @@ from myrnn.compiler.leaves import (
     Gradient,
     Kept,
     Leaf,
+    Length,
     LoopState,
     Parameter,
     ParameterRows,
@@ -171,10 +172,10 @@ class Derivative:
         return (self.readout, *(part for pair in parts for part in pair), self.prelude)
 
 
-def reads_states(nodes: Sequence[Node]) -> bool:
-    """Whether any of the nodes reads a state, a carried value or random numbers, which differ between sequences."""
+def differ_by_sequence(nodes: Sequence[Node]) -> bool:
+    """Whether sequences may have other values of the nodes: these read states, a length or random numbers."""
     return any(
-        isinstance(leaf, LoopState | CarriedNumbers) or (isinstance(leaf, Drawn) and leaf.once)
+        isinstance(leaf, LoopState | CarriedNumbers | Length) or (isinstance(leaf, Drawn) and leaf.once)
         for leaf in leaves_of(Leaf, nodes)
     )
 
@@ -191,7 +192,7 @@ def differentiate(hoisted: Hoisted) -> Derivative:
         own = of_states[first : first + len(loop.step)]
         of_kept = [leaf(Gradient(Kept(k)), n.size) for k, n in loop.kept.items()]
         loops.append(_pullback([*loop.step, *loop.kept.values()], [*own, *of_kept], r))
-        if reads_states(loop.initial):
+        if differ_by_sequence(loop.initial):
             entries.append(_pullback(loop.initial, own, r))
         else:
             entries.append(_pullback([], [], r))

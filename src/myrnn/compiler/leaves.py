@@ -68,6 +68,8 @@ class Derived(Numbered):
 class SymbolRows(Leaf):
     """The one-hot row of each symbol, (C, C); that of another one for symbols that a batch does not have."""
 
+    # Nothing is computed from weights that are not used: they may be infinite, and a gradient of zero would become NaN.
+
 
 # The leaves that a product may have as a matrix.
 WEIGHTS = Parameter | ParameterRows | Derived

@@ -10,9 +10,9 @@ from myrnn.compiler.derive import (
     Derivative,
     ProgramKind,
     Pullback,
+    differ_by_sequence,
     differentiate_loss,
     differentiate_penalty,
-    reads_states,
     without_gradients,
 )
 from myrnn.compiler.equations import printer_of
@@ -244,7 +244,7 @@ def plan(derivative: Derivative) -> Plan:
     penalty = differentiate_penalty(kind.penalty, r) if kind.penalty is not None else None
     weights = _weights(derivative, [penalty[0]] if penalty else [])
     projected = _projected(derivative, weights)
-    begin = [node for loop in r.loops if not reads_states(loop.initial) for node in loop.initial]
+    begin = [node for loop in r.loops if not differ_by_sequence(loop.initial) for node in loop.initial]
     prelude = _part([*begin, *derivative.derived], derivative.prelude, weights, kind)
     entries = tuple(
         _part(loop.initial, pullback, weights, kind) for loop, pullback in zip(r.loops, derivative.entries, strict=True)

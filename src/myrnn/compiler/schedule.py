@@ -17,7 +17,7 @@ import numpy as np
 from myrnn.compiler.addresses import Rows, Size
 from myrnn.compiler.buffers import BACKWARD, DERIVED, DRAWN, INPUT, PARAMETERS, SYMBOLS, Buffers, ResultBuffers
 from myrnn.compiler.carry import carried_of, steps_so_far
-from myrnn.compiler.derive import Pullback, reads_states
+from myrnn.compiler.derive import Pullback, differ_by_sequence
 from myrnn.compiler.forms import BATCH, IS_FIRST, IS_LAST, LABELS, PLACE, SINGLE, TARGETS, Over, Place, RowOf
 from myrnn.compiler.graph import Node, in_order, leaves_of, topological
 from myrnn.compiler.instructions import (
@@ -173,7 +173,7 @@ class _Scheduler:
         return slice(first, first + len(self._recurrence.loops[number].step))
 
     def _reads_last(self, number: int) -> bool:
-        return reads_states(self._recurrence.loops[number].initial)
+        return differ_by_sequence(self._recurrence.loops[number].initial)
 
     def _prelude(self, part: PartWriter) -> None:
         stores, packs = list[Destination](), list[Instruction]()
