@@ -65,8 +65,13 @@ CASES = {
     ),
     "a slice of a multiple": (lambda s, m, **_: ops.take(s * m, indices=np.arange(3, 7)), ["multiply"]),
     "a multiple put into a vector": (
-        lambda s, v, **_: ops.put(v * v * s, indices=np.arange(4), size=9),
-        ["multiply", "put", "multiply"],
+        lambda s, v, **_: ops.put(v * ops.tanh(s), indices=np.arange(4), size=9),
+        ["tanh", "put", "multiply"],
+    ),
+    # Zero times infinity would not be zero.
+    "a multiple by any number put into a vector": (
+        lambda s, v, **_: ops.put(v * s, indices=np.arange(4), size=9),
+        ["multiply", "put"],
     ),
     "element by element": (lambda u, m, **_: m * rows(u, 4), ["multiply"]),
 }
