@@ -141,6 +141,7 @@ def test_a_network_that_counts_is_an_automaton_of_two_states(options, odd):
     assert len(pickle.loads(pickle.dumps(found))) == 2
 
 
+@pytest.mark.long
 def test_any_class_can_be_the_accepting_one(odd):
     assert extract_automaton(odd, "01", accept=0).dfa.difference(ODD.complement) is None
     three = counter(classes=3)
@@ -152,8 +153,8 @@ def test_any_class_can_be_the_accepting_one(odd):
 @pytest.mark.parametrize(
     "options",
     [
-        pytest.param({}, id="both"),
-        pytest.param({"equivalence": "words"}, id="words", marks=pytest.mark.long),
+        pytest.param({}, id="both", marks=pytest.mark.long),
+        pytest.param({"equivalence": "words"}, id="words"),
         pytest.param({"method": "clusters"}, id="clusters", marks=pytest.mark.long),
     ],
 )
@@ -442,6 +443,7 @@ def test_the_command_compares_the_class_that_is_accepted(tmp_path, monkeypatch, 
         assert f"accepted    {accept}\n" in shown
 
 
+@pytest.mark.long
 def test_the_command_shows_the_automaton_of_a_run(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "80")

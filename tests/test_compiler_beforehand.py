@@ -12,6 +12,7 @@ from myrnn import Stacked
 from myrnn.compiler import compile
 from myrnn.compiler.graph import leaves_of, topological
 from myrnn.compiler.leaves import LoopState
+from marks import the_rest_is_long
 from recurrences.oracle import by_mygrad, disagreement
 
 C, E, D, K = 4, 5, 6, 3
@@ -58,7 +59,7 @@ class _Named:
 
 
 @pytest.mark.usefixtures("in_python")
-@pytest.mark.parametrize("per_step", [False, True])
+@pytest.mark.parametrize("per_step", the_rest_is_long([False, True], True))
 @pytest.mark.parametrize(("step", "sizes"), STEPS.values(), ids=STEPS)
 def test_what_reads_no_state_is_computed_before(step, sizes, per_step):
     compiled = compile(Model(step, per_step), dim_input=C, check=False)

@@ -103,7 +103,7 @@ def disagreement_on(compiled, sequences):
 
 
 @pytest.mark.usefixtures("in_python")
-@pytest.mark.parametrize("per_step", [False, True])
+@pytest.mark.parametrize("per_step", the_rest_is_long([False, True], False))
 @pytest.mark.parametrize(("step", "sizes"), STEPS.values(), ids=STEPS)
 def test_what_reads_a_symbol_alone_is_looked_up(step, sizes, per_step):
     compiled = compile(Model(step, per_step), dim_input=C, check=False)

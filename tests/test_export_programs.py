@@ -74,7 +74,7 @@ MODELS = {
 }
 
 
-@pytest.mark.parametrize("name", the_rest_is_long(MODELS, "LSTM", "bidirectional"))
+@pytest.mark.parametrize("name", the_rest_is_long(MODELS, "LSTM"))
 def test_tokens_are_read_as_rows_of_the_weights(name, tmp_path):
     model = MODELS[name]()
     network, tokens = network_of(model), np.random.default_rng(1).integers(0, 7, 20)

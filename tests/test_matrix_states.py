@@ -120,7 +120,7 @@ def compile_text(text):
 
 @pytest.mark.usefixtures("in_python")
 @pytest.mark.parametrize(
-    ("write", "read"), most_are_long([(write, read) for read in READS for write in WRITES], every=6)
+    ("write", "read"), most_are_long([(write, read) for read in READS for write in WRITES], every=12)
 )
 def test_several_heads_can_be_written_in_many_ways(write, read):
     compiled = compile(Written(write, read), dim_input=C, check=False)

@@ -182,7 +182,8 @@ def test_clipping_and_schedules_give_the_same_numbers(batch_size):
     assert optimizer.learning_rate == 0.05
 
 
-@pytest.mark.parametrize("batch_size", the_rest_is_long([1, 8], 8))
+@pytest.mark.long
+@pytest.mark.parametrize("batch_size", [1, 8])
 def test_class_weights_give_the_same_numbers(batch_size):
     options = {"class_weight": [0.25, 3.0], "gradient_clip": 1.0}
     ours, _, history = trained(OPTIMIZERS["sgd"], "native", batch_size, **options)
@@ -404,7 +405,13 @@ class MatrixState:
         return mg.stack(rows)
 
 
-@pytest.mark.parametrize("make", [lambda: Stacked(3, 9, 4, cell="gru", per_step=True, rng=0), lambda: MatrixState(0)])
+@pytest.mark.parametrize(
+    "make",
+    [
+        pytest.param(lambda: Stacked(3, 9, 4, cell="gru", per_step=True, rng=0), id="gru", marks=pytest.mark.long),
+        pytest.param(lambda: MatrixState(0), id="a matrix"),
+    ],
+)
 def test_the_parts_of_a_batch_give_its_gradients_and_logits(make):
     rng = np.random.default_rng(0)
     # More sequences than any program gets at once.

@@ -70,6 +70,7 @@ def test_cells_with_gates_and_momentum(kind):
     assert_alike(*(trained(squares, e, make(), batch_size=3, optimizer=Adam) for e in ("native", "mygrad")))
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("in_python")
 def test_threads_add_it_once(monkeypatch):
     monkeypatch.setattr("myrnn.training.native.shards_for", lambda *arguments: 2)

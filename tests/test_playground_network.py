@@ -450,6 +450,7 @@ def test_a_run_that_settings_cannot_reproduce_is_shown_and_says_so(here):
     assert load_run(saved(network)).experiment.model.settings.recurrent_init == "identity"
 
 
+@pytest.mark.long
 def test_a_run_with_a_registered_loss_is_continued_with_it(here, monkeypatch):
     monkeypatch.setitem(registry._KINDS, "loss", dict(registry.kinds("loss")))
 
