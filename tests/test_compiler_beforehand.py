@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from mygrad.nnet.activations import sigmoid, softmax
 
+from marks import the_rest_is_long
 from myrnn import Stacked
 from myrnn.compiler import compile
 from myrnn.compiler.graph import leaves_of, topological
 from myrnn.compiler.leaves import LoopState
-from marks import the_rest_is_long
 from recurrences.oracle import by_mygrad, disagreement
 
 C, E, D, K = 4, 5, 6, 3
