@@ -55,7 +55,7 @@ def run(source=SOURCE):
     """Load a program and return its result."""
     floats, integers, tokens = (np.zeros(16, kind) for kind in (np.float32, np.int64, np.int32))
     samples = training.Samples(tokens, np.array([0, 21]), np.array([5]), floats, floats, floats, integers, floats)
-    work = training.Work(floats, integers, tokens, integers, tokens, dense=0, together=1)
+    work = training.Work(floats, integers, tokens, integers, tokens, dense=0, micro_batch=1)
     loss, label = cache.load(source).call(
         training.backpropagate, False, samples, np.array([0]), integers[:0], np.float32(5), floats, floats, work
     )

@@ -165,6 +165,8 @@ for _name, _case in CASES.items():
         MORE[f"{_name} of a single number"] = (_name, Case(_case.function, _case.ranges, (1, 6)))
         MORE[f"{_name} with a single number"] = (_name, Case(_case.function, _case.ranges, (6, 1)))
 ALL = {name: (name, case) for name, case in CASES.items()} | MORE
+# Small and large arguments, and one: functions are infinite at one of these, if at all.
+FAR = np.concatenate([sign * 10.0 ** np.arange(-32, 33, 4) for sign in (-1, 1)])
 FLAT = ("greater", "equal", "sign", "floor", "rint", "stop_gradient")
 # They contain numbers that float32 rounds.
 ROUNDED = ("exp2", "log2", "log10", "logaddexp2", "selu", "sinc")
@@ -203,6 +205,15 @@ def precision(name):
 
 def test_every_operation_is_tested():
     assert set(CASES) == set(OPERATIONS)
+
+
+@pytest.mark.parametrize("name", [name for name, row in OPERATIONS.items() if row.kind == "map" and row.domain])
+def test_a_bounded_operation_has_small_results_for_all_arguments_and_others_have_not(name):
+    row = OPERATIONS[name]
+    others = [FAR, FAR[::-1], *np.repeat(FAR[:, None], len(FAR), axis=1)]
+    with np.errstate(all="ignore"):
+        results = [row.reference(FAR, *([other] * (len(row.domain) - 1))) for other in others]
+    assert row.bounded == (np.nanmax(np.abs(results)) < 4)
 
 
 @pytest.mark.parametrize("name", sorted(OPERATIONS))

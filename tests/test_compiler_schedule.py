@@ -20,8 +20,9 @@ from myrnn.compiler.instructions import Comment, elements
 from myrnn.compiler.joined import ranges_of
 from myrnn.compiler.leaves import LoopState, Parameter
 from myrnn.compiler.ops import OPERATIONS, parts_in_place
-from myrnn.compiler.plan import TOGETHER, TOGETHER_APART, TOGETHER_LARGE, plan
+from myrnn.compiler.plan import MICRO_BATCH, MICRO_BATCH_APART, MICRO_BATCH_LARGE, plan
 from myrnn.compiler.render.numba import emit
+from myrnn.compiler.runtime import LANES
 from myrnn.compiler.schedule import schedule
 from myrnn.models import RNN
 
@@ -178,26 +179,44 @@ def test_a_loop_sums_products_of_its_elements():
     assert not alone.sums and set(alone.linear) == {dot}
 
 
+def _number_at(read, element):
+    """Return the number that a loop reads at an element: an address is a place among all numbers."""
+    if isinstance(read, Address):
+        return read.offset + element
+    inside = [piece.address for piece in read.pieces if piece.begin.number <= element < piece.end.number]
+    return sum(address.offset + element for address in inside)
+
+
 @pytest.mark.parametrize(
-    ("size", "runs", "lanes", "elements"),
+    ("size", "runs"),
     [
-        (40, [], [(0, 48)], [(0, 40)]),
-        (48, [(0, 16), (16, 48)], [(0, 16), (16, 48)], [(0, 16), (16, 48)]),
-        (128, [(0, 8), (8, 128)], [(0, 16), (16, 128)], [(0, 8), (8, 128)]),
-        (100, [(0, 70), (70, 100)], [(0, 64), (64, 80), (80, 96), (96, 112)], [(0, 70), (70, 100)]),
-        (20, [(3, 5)], [(0, 16), (16, 32)], [(0, 3), (3, 5), (5, 20)]),
+        (40, []),
+        (48, [(0, 16), (16, 48)]),
+        (128, [(0, 8), (8, 128)]),
+        (100, [(0, 70), (70, 100)]),
+        (20, [(3, 5)]),
+        (90, [(0, 1), (1, 2), (2, 40), (41, 90)]),
     ],
 )
-def test_no_part_of_a_joined_vector_begins_inside_of_a_range_of_several_lanes(size, runs, lanes, elements):
-    build = Builder()
-    vector, buffer = build.leaf(LoopState(0), size), Buffer("w", "parts", size)
-    parts = [(Address(buffer, last - first), range(first, last)) for first, last in runs]
-    for compact, expected in ((False, lanes), (True, elements)):
-        found = ranges_of(Size(size, padded=not compact), {vector: parts}, compact=compact)
-        bounds = [getattr(bound, "number", bound) for one in found for bound in (one.begin, one.end)]
-        assert list(zip(bounds[::2], bounds[1::2], strict=True)) == expected
-        # Without lanes, each range is in one part or in none.
-        assert not compact or all(isinstance(w, Address) or not w.pieces for one in found for w in one.joined.values())
+@pytest.mark.parametrize("lanes", [1, LANES])
+def test_a_loop_reads_each_element_of_a_joined_vector_from_its_part(size, runs, lanes):
+    vector, buffer = Builder().leaf(LoopState(0), size), Buffer("w", "parts", 10_000)
+    # The parts lie apart: part i begins at number 1,000 i + 500.
+    parts = [
+        (Address(buffer, last - first, offset=1000 * i + 500), range(first, last))
+        for i, (first, last) in enumerate(runs)
+    ]
+    found = ranges_of(Size(size, padded=lanes > 1), {vector: parts}, compact=lanes == 1)
+    wanted = {e: a.offset + e - run.start for a, run in parts for e in run}
+    end = 0
+    for one in found:
+        begin, past, read = (getattr(bound, "number", bound) for bound in (one.begin, one.end, one.joined[vector]))
+        assert begin == end and begin % lanes == 0
+        end = past if past < size else size
+        assert [_number_at(read, e) for e in range(begin, end)] == [wanted.get(e, 0) for e in range(begin, end)]
+        # Only lanes across the end of a part are read piece by piece.
+        assert isinstance(read, Address) or not read.pieces or past - begin == lanes > 1
+    assert end == size
 
 
 @pytest.mark.parametrize(
@@ -320,8 +339,8 @@ class Sums:
 
 
 @pytest.mark.parametrize(
-    ("model", "together"),
-    [(RNN(3, 4, 2), TOGETHER), (Sums(32, 64), TOGETHER_APART), (Sums(3, 683), TOGETHER_LARGE)],
+    ("model", "micro_batch"),
+    [(RNN(3, 4, 2), MICRO_BATCH), (Sums(32, 64), MICRO_BATCH_APART), (Sums(3, 683), MICRO_BATCH_LARGE)],
 )
-def test_sequences_run_together_as_long_as_their_states_stay_in_the_cache(model, together):
-    assert compile(model, dim_input=3, check=False).program(batched=True).together == together
+def test_sequences_run_together_as_long_as_their_states_stay_in_the_cache(model, micro_batch):
+    assert compile(model, dim_input=3, check=False).program(batched=True).micro_batch == micro_batch

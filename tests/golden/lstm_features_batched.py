@@ -29,10 +29,11 @@ def run(
     streams: Integers, carried: Floats, batch: Integers, begin: int, end: int, keys: Integers, share: np.float32,
     learn: bool, p: Floats, g: Floats, w: Floats, sizes: Integers, tables: Tokens, start: Integers, lined: Tokens,
 ) -> tuple[float, float]:
-    """Run a part of a batch, the longest sequence first; with `learn`, add the gradients to `g`, else only logits.
+    """Run a micro-batch, the longest sequence first; with `learn`, add the gradients to `g`, else only logits.
 
-    `myrnn.compiler.runtime.training` calls this for all parts, in order. Return two sums: of the weighted losses, and
-    of the scores of what counts, such as 1 for a class that was right. Each loss counts for `share` in the gradients.
+    `myrnn.compiler.runtime.training` calls this for all micro-batches of a batch, in order. Return two sums: of the
+    weighted losses, and of the scores of what counts, such as 1 for a class that was right. Each loss counts for
+    `share` in the gradients.
     """
     members, sequences = batch[begin:end], end - begin
     steps = line_up(start, lined, offsets, members)

@@ -304,7 +304,7 @@ class ResultBuffers:
             | {i: place.buffer for i, place in self.moved_gradients.items()},
             input_gradients=self.input_gradients.buffer if self.input_gradients else None,
             penalty_times=self.penalty_times.buffer if self.penalty_times else None,
-            together=plan.together,
+            micro_batch=plan.micro_batch,
         )
 
 

@@ -32,7 +32,7 @@ def with_delays_first(recurrence: Recurrence) -> Recurrence:
     """Return the recurrence whose loops have the states that hold earlier rows before the others."""
     # The states of all loops are numbered together: so a loop of their own does not change the numbers.
     build, loops, known = recurrence.build, list[Loop](), dict[Node, Node]()
-    for loop, leaves in _with_states(recurrence):
+    for loop, leaves in zip(recurrence.loops, recurrence.state_leaves, strict=True):
         order = [leaf for _, several in _apart(loop, leaves, recurrence.next_kept) for leaf in several]
         first = recurrence.first_states[len(loops)]
         known |= zip(order, placeholders(build, [leaf.size for leaf in order], first), strict=True)
@@ -45,18 +45,12 @@ def with_delays_first(recurrence: Recurrence) -> Recurrence:
 def with_delays_apart(recurrence: Recurrence) -> Recurrence:
     """Return the recurrence with loops of their own for states that hold earlier rows, if these come first."""
     loops, number = list[Loop](), recurrence.next_kept
-    for loop, leaves in _with_states(recurrence):
+    for loop, leaves in zip(recurrence.loops, recurrence.state_leaves, strict=True):
         apart = _apart(loop, leaves, number)
         is_ordered = [leaf for _, several in apart for leaf in several] == leaves
         loops += [one for one, _ in apart] if is_ordered else [loop]
         number = max([number, *(k + 1 for one in loops for k in one.kept)])
     return replace(recurrence, loops=tuple(loops))
-
-
-def _with_states(recurrence: Recurrence) -> list[tuple[Loop, list[Node]]]:
-    """Return each loop with the leaves of its states."""
-    build, loops = recurrence.build, zip(recurrence.loops, recurrence.first_states, strict=True)
-    return [(loop, placeholders(build, [n.size for n in loop.step], first)) for loop, first in loops]
 
 
 def _part(loop: Loop, states: Sequence[int]) -> Loop:

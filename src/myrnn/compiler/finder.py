@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Mapping, Sequence, Set
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from itertools import combinations, pairwise
 from math import inf
@@ -38,11 +38,9 @@ class Finder:
     what begins in the other direction.
     """
 
-    def __init__(
-        self, so_far: Found, *, backward: bool, together: bool, sparing: bool, left_out: Set[Node] = frozenset()
-    ) -> None:
-        self.so_far, self.build, self.backward, self.together = so_far, so_far.build, backward, together
-        self.sparing, self.left_out = sparing, left_out
+    def __init__(self, so_far: Found, *, backward: bool, together: bool, sparing: bool) -> None:
+        self.so_far, self.build, self.backward = so_far, so_far.build, backward
+        self.together, self.sparing = together, sparing
         self.middle, self.first, self.period = so_far.middle, so_far.states, so_far.evidence.period
         # The steps to compare: the one before, all kinds of steps, and the first kind again; before these as many as
         # there are kinds, if they differ.
@@ -79,7 +77,7 @@ class Finder:
         fixed = self._fixed(computed, placed)
         changing = {n: first[n] for n in computed if first.get(n, 0) >= 2 and n not in fixed}
         placed = replace(placed, step={**placed.step, **changing})
-        inside = [n for n in placed.order if n in placed.step and n in shared and n not in self.left_out]
+        inside = [n for n in placed.order if n in placed.step and n in shared]
         return placed, changing.keys(), inside
 
     @staticmethod
@@ -104,7 +102,10 @@ class Finder:
                 beside += hidden
                 continue
             if self.sparing and (elsewhere := self._begun_elsewhere(found)):
-                return self._leaving_out(elsewhere).find()
+                # Their loop is found later, in the rest.
+                self.inside = [n for n in self.inside if n not in elsewhere]
+                forced, beside = [], []
+                continue
             nodes = found.computed
             labels: dict[int, Labels] = {n: found.labels(nodes, view) for n, view in self.views.items()}
             again = self._computed_again(found.loop, labels[self.so_far.longest])
@@ -260,15 +261,6 @@ class Finder:
         return dict(zip(order, substitute(self.build, order, known), strict=True))
 
     # What the rest reads ---------------------------------------------------------------------------------------------
-
-    def _leaving_out(self, nodes: Set[Node]) -> Finder:
-        return Finder(
-            self.so_far,
-            backward=self.backward,
-            together=self.together,
-            sparing=True,
-            left_out=self.left_out | nodes,
-        )
 
     def _begun_elsewhere(self, of_loop: FoundLoop) -> set[Node]:
         """Return nodes of the traces that belong to a loop in the other direction, because they begin at its end.

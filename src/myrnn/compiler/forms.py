@@ -79,7 +79,7 @@ BEGIN, MEMBER, MEMBERS, OFFSETS, START, LINED = map(Name, ("begin", "member", "m
 TOKENS, FEATURES, LABELS, TARGETS = map(Name, ("tokens", "features", "labels", "targets"))
 # The only token that a step reads, and the only label of a sequence.
 TOKEN, LABEL = map(Name, ("token", "label"))
-# The members of all parts of a batch, and whether a part is the first or the last of them.
+# The members of the whole batch, and whether this micro-batch is the first or the last one of it.
 BATCH_MEMBERS, IS_FIRST, IS_LAST = map(Name, ("batch", "is_first", "is_last"))
 STREAMS, CARRIED = map(Name, ("streams", "carried"))
 X, SOURCE, PLACE, LENGTH, DONE, LEFT = map(Name, ("x", "source", "place", "length", "done", "left"))
@@ -128,7 +128,7 @@ class Form:
         return (If(T > 0, body),) if over is Over.GOING and not self.is_batch else body
 
     def once_per_batch(self, when: Name, *body: Instruction) -> tuple[Instruction, ...]:
-        """Return instructions that serve all parts of a batch, and are done in the first or in the last of them."""
+        """Return instructions that serve the whole batch, and are done in its first or in its last micro-batch."""
         return (If(when, body),) if self.is_batch and body else body
 
     # Addresses -------------------------------------------------------------------------------------------------------

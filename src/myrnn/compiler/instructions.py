@@ -316,8 +316,8 @@ class Interface:
     input_gradients: Buffer | None
     # How many times the penalty counts, written before a run: 1, or 0 if another thread adds it.
     penalty_times: Buffer | None
-    # How many sequences of a batch it gets at once.
-    together: int
+    # The most sequences that it gets at once.
+    micro_batch: int
 
     @property
     def classes(self) -> int:

@@ -124,6 +124,12 @@ class Recurrence:
         """The number of the first state of each loop."""
         return tuple(accumulate((len(loop.step) for loop in self.loops[:-1]), initial=0))
 
+    @property
+    def state_leaves(self) -> list[list[Node]]:
+        """The leaves of the states of each loop."""
+        firsts = zip(self.loops, self.first_states, strict=True)
+        return [placeholders(self.build, [n.size for n in loop.step], first) for loop, first in firsts]
+
     def loop_of(self, state: int) -> Loop:
         """Return the loop of a state."""
         return self.loops[bisect_right(self.first_states, state) - 1]

@@ -66,7 +66,7 @@ class Workspace:
             start,
             lined,
             program.parameters.dense_size,
-            program.together,
+            program.micro_batch,
         )
         self._penalty_times = program.penalty_times
         self.penalize(1)

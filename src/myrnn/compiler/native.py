@@ -88,7 +88,7 @@ class Native:
         """Return memory for batches, given the lengths of their sequences, the longest first."""
         if not self.batched:
             return self.workspace(int(lengths.max(initial=1)), 1, shard, longest)
-        first = lengths[:, : self.program.together]
+        first = lengths[:, : self.program.micro_batch]
         return self.workspace(int(first.sum(axis=1).max(initial=1)), first.shape[1], shard, longest)
 
     def workspace(self, steps: int, sequences: int, shard: int = 0, longest: int = 0) -> Workspace:
@@ -100,8 +100,8 @@ class Native:
             sequences = max(sequences, known.sequences if known else 0)
             needed = steps * self.bytes_per_step
             if needed > (there := machine_memory()):
-                # Larger batches run in parts.
-                smaller = ", or make batches smaller" if 1 < sequences < self.program.together else ""
+                # Larger batches run in micro-batches.
+                smaller = ", or make batches smaller" if 1 < sequences < self.program.micro_batch else ""
                 raise InvalidArgument(
                     f"{steps:,} steps that are computed at once take about {needed / 1e9:.1f} GB, but there are "
                     f"{there / 1e9:.1f} GB: cut long sequences into shorter ones{smaller}"

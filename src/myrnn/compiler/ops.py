@@ -69,6 +69,8 @@ class Operation:
     cheap: bool = False
     # Whether it, or its derivative, may turn finite numbers into infinities or NaN.
     singular: bool = False
+    # Whether its result has fixed bounds, unless it is NaN.
+    bounded: bool = False
     # MyGrad's class of the same operation, if it is element-wise without options.
     mygrad: str = ""
     # The names of the operation's attributes.
@@ -126,9 +128,11 @@ def _as_float(function: Callable[..., Array]) -> Callable[..., Array]:
     return lambda *arrays: function(*arrays).astype(arrays[0].dtype)
 
 
-greater = infix(">", "greater", _as_float(np.greater), None, code="above({0}, {1})", cheap=True, mygrad="")
-equal = infix("==", "equal", _as_float(np.equal), None, code="same({0}, {1})", cheap=True, mygrad="")
-sign = function("sign", np.sign, None, code="above({0}, 0.0) - above(0.0, {0})", mygrad="")
+greater = infix(
+    ">", "greater", _as_float(np.greater), None, code="above({0}, {1})", cheap=True, bounded=True, mygrad=""
+)
+equal = infix("==", "equal", _as_float(np.equal), None, code="same({0}, {1})", cheap=True, bounded=True, mygrad="")
+sign = function("sign", np.sign, None, code="above({0}, 0.0) - above(0.0, {0})", bounded=True, mygrad="")
 floor = function("floor", np.floor, None, cheap=True, mygrad="")
 rint = function("rint", np.rint, None, cheap=True, mygrad="")
 select: Operation = function(
@@ -193,8 +197,8 @@ stop_gradient = function("stop_gradient", np.positive, None, code="{0}", cheap=T
 # Elementary functions -------------------------------------------------------------------------------------------------
 
 relu = function("relu", lambda x: x * (x > 0), lambda g, y, x: g * greater(y, 0.0), mygrad="ReLu")
-tanh = function("tanh", np.tanh, lambda g, y, x: g * (1.0 - y * y))
-sigmoid = function("sigmoid", lambda x: 1 / (1 + np.exp(-x)), lambda g, y, x: g * (y * (1.0 - y)))
+tanh = function("tanh", np.tanh, lambda g, y, x: g * (1.0 - y * y), bounded=True)
+sigmoid = function("sigmoid", lambda x: 1 / (1 + np.exp(-x)), lambda g, y, x: g * (y * (1.0 - y)), bounded=True)
 exp = function("exp", np.exp, lambda g, y, x: g * y, singular=True)
 expm1 = function("expm1", np.expm1, lambda g, y, x: g * exp(x), singular=True)
 log = function("log", np.log, lambda g, y, x: g / x, POSITIVE, singular=True)
@@ -215,8 +219,8 @@ abs_nan = function(
     mygrad="",
     singular=True,
 )
-sin: Operation = function("sin", np.sin, lambda g, y, x: g * cos(x))
-cos: Operation = function("cos", np.cos, lambda g, y, x: -(g * sin(x)))
+sin: Operation = function("sin", np.sin, lambda g, y, x: g * cos(x), bounded=True)
+cos: Operation = function("cos", np.cos, lambda g, y, x: -(g * sin(x)), bounded=True)
 
 
 def _sinc(g: Node, y: Node, x: Node) -> Node:
@@ -226,7 +230,7 @@ def _sinc(g: Node, y: Node, x: Node) -> Node:
     return g * select(near, series, (cos(np.pi * x) - y) / select(near, 1.0, x))
 
 
-sinc = function("sinc", np.sinc, _sinc)
+sinc = function("sinc", np.sinc, _sinc, bounded=True)
 
 
 def _arcsin(g: Node, y: Node, x: Node) -> Node:
@@ -235,15 +239,16 @@ def _arcsin(g: Node, y: Node, x: Node) -> Node:
     return g * select(end, 0.0, 1.0 / sqrt(select(end, 1.0, (1.0 - x) * (1.0 + x))))
 
 
-arcsin = function("arcsin", np.arcsin, _arcsin, WITHIN_ONE, singular=True)
-arccos = function("arccos", np.arccos, lambda g, y, x: -_arcsin(g, y, x), WITHIN_ONE, singular=True)
-arctan = function("arctan", np.arctan, lambda g, y, x: g / (1.0 + x * x))
+arcsin = function("arcsin", np.arcsin, _arcsin, WITHIN_ONE, singular=True, bounded=True)
+arccos = function("arccos", np.arccos, lambda g, y, x: -_arcsin(g, y, x), WITHIN_ONE, singular=True, bounded=True)
+arctan = function("arctan", np.arctan, lambda g, y, x: g / (1.0 + x * x), bounded=True)
 # Adding zero turns minus zero into zero, whose inverse is plus infinity.
 arccot = function(
     "arccot",
     lambda x: np.arctan(1 / (x + 0.0)),
     lambda g, y, x: -(g / (1.0 + x * x)),
     code="arctan(1.0 / ({0} + 0.0))",
+    bounded=True,
 )
 
 
@@ -252,7 +257,7 @@ def _arctan2(g: Node, y: Node, a: Node, b: Node) -> Any:
     return g * b / square, -(g * a / square)
 
 
-arctan2 = function("arctan2", np.arctan2, _arctan2, ANY, ANY, singular=True)
+arctan2 = function("arctan2", np.arctan2, _arctan2, ANY, ANY, singular=True, bounded=True)
 arcsinh = function("arcsinh", np.arcsinh, lambda g, y, x: g / sqrt(1.0 + x * x))
 arccosh = function("arccosh", np.arccosh, lambda g, y, x: g / sqrt((x - 1.0) * (x + 1.0)), ABOVE_ONE, singular=True)
 arctanh = function("arctanh", np.arctanh, lambda g, y, x: g / ((1.0 - x) * (1.0 + x)), WITHIN_ONE, singular=True)
@@ -465,7 +470,9 @@ def _softmax_rule(g: Node, y: Node, x: Node) -> Node:
     return share - y * _along(share, y)
 
 
-softmax = Operation("softmax", "reduce", _softmax, _softmax_rule, code="softmax_axis", text="softmax", attributes=_AXES)
+softmax = Operation(
+    "softmax", "reduce", _softmax, _softmax_rule, code="softmax_axis", text="softmax", attributes=_AXES, bounded=True
+)
 log_softmax = Operation(
     "log_softmax",
     "reduce",

@@ -27,9 +27,9 @@ from myrnn.compiler.runtime import LANES
 LOOKUP_ROWS = 4096
 # The gradients of states of this many numbers, which are mostly matrices, do not stay in the cache for all steps.
 MATRIX = 256
-# How many sequences of a batch run together. If each step reads weights for all of them, the more the better, as long
-# as their rows stay in the cache. Otherwise it is best if the states of all steps stay there, so large ones are alone.
-TOGETHER, TOGETHER_APART, TOGETHER_LARGE = 32, 2, 1
+# The most sequences of a micro-batch. If each step reads weights for all of them, the more the better, as long as their
+# rows stay in the cache. Otherwise it is best if the states of all steps stay there, so large ones are alone.
+MICRO_BATCH, MICRO_BATCH_APART, MICRO_BATCH_LARGE = 32, 2, 1
 # States are large with more numbers than this.
 LARGE_STATES = 2048
 # With more parameters, their gradients and layouts for so few sequences would cost more than that saves.
@@ -202,8 +202,8 @@ class Plan:
         return {"C": r.dim_input, "K": r.readout.size, **units}
 
     @property
-    def together(self) -> int:
-        """How many sequences of a batch a program gets at once."""
+    def micro_batch(self) -> int:
+        """The most sequences that the program gets at once: batches run in micro-batches, one after the other."""
         if not self.kind.batched:
             return 1
         r = self.derivative.recurrence
@@ -211,8 +211,8 @@ class Plan:
         read = (n for n in steps if n.operation == "matmul" and n.inputs[1] in self.weights)
         shares = any(n not in self.projected for n in read) or self.parameters.dense_size > FEW_PARAMETERS
         if shares:
-            return TOGETHER
-        return TOGETHER_LARGE if sum(r.state_sizes) > LARGE_STATES else TOGETHER_APART
+            return MICRO_BATCH
+        return MICRO_BATCH_LARGE if sum(r.state_sizes) > LARGE_STATES else MICRO_BATCH_APART
 
     def __str__(self) -> str:
         """Return the decisions about weights and kept values as text."""

@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
-from itertools import product
+from itertools import chain, product
 from typing import TypeVar
 
 import numpy as np
@@ -27,7 +27,7 @@ from myrnn.compiler.finder import Finder
 from myrnn.compiler.found import Evidence, Found, View
 from myrnn.compiler.graph import Node, leaves_of, substitute, topological
 from myrnn.compiler.leaves import LENGTH, Kept, Row
-from myrnn.compiler.loops import Recurrence, placeholders
+from myrnn.compiler.loops import Recurrence
 from myrnn.compiler.probe import Traces
 from myrnn.compiler.proof import prove, prove_empty
 from myrnn.compiler.readout import readout_after, readout_of
@@ -77,8 +77,7 @@ def _with_empty(whole: Recurrence, empty: Trace) -> Recurrence:
     length, output = whole.build.given(LENGTH), empty.rebuilt(whole.build.rebuild).output
     # What a state begins with, such as the maximum of no values, may be infinite: that times the zero gradient of what
     # is not chosen would be NaN.
-    leaves = placeholders(whole.build, whole.state_sizes)
-    begun = zip(leaves, (node for loop in whole.loops for node in loop.initial), strict=True)
+    begun = zip(chain(*whole.state_leaves), whole.initial, strict=True)
     infinite = [leaf for leaf, node in begun if node.is_constant and not np.isfinite(node.numbers).all()]
     finite = {leaf: chosen(length, {0: whole.build.constant(np.zeros(leaf.size))}, leaf) for leaf in infinite}
     (otherwise,) = substitute(whole.build, [whole.readout], finite)

@@ -50,8 +50,8 @@ from myrnn.targets import CLASS
 HAND_ON = "The final states of the streams."
 READOUT = "The readout."
 """Headings of what follows the last step; `READOUT` is that of a program that does not learn."""
-FOR_ALL_PARTS = (SYMBOLS, PARAMETERS, DERIVED, BACKWARD)
-"""Headings of what the first part of a batch prepares for all."""
+FOR_WHOLE_BATCH = (SYMBOLS, PARAMETERS, DERIVED, BACKWARD)
+"""Headings of what the first micro-batch prepares for the whole batch."""
 
 
 def schedule(plan: Plan) -> Schedule:
@@ -118,7 +118,7 @@ class _Scheduler:
     def _prepared(self, title: str) -> tuple[Instruction, ...]:
         """Return the instructions that prepare the values of leaves."""
         body = self._buffers.prepared.get(title, ())
-        return self._form.once_per_batch(IS_FIRST, *body) if title in FOR_ALL_PARTS else tuple(body)
+        return self._form.once_per_batch(IS_FIRST, *body) if title in FOR_WHOLE_BATCH else tuple(body)
 
     def _go_back(
         self,

@@ -82,17 +82,17 @@ def _multiple_of_moved(operation: str, node: Node, attributes: tuple[Any, ...]) 
         return None
     for factor, vector in (node.inputs, reversed(node.inputs)):
         # Other slices of a multiple are read in place once it is computed.
-        if factor.size == 1 < vector.size and (_is_finite(factor) if operation == "put" else vector.is_leaf):
+        if factor.size == 1 < vector.size and (_is_bounded(factor) if operation == "put" else vector.is_leaf):
             names = ops.OPERATIONS[operation].attributes
             return factor * node.build.make(operation, vector, **dict(zip(names, attributes, strict=True)))
     return None
 
 
-def _is_finite(node: Node) -> bool:
+def _is_bounded(node: Node) -> bool:
     """Whether a node has no infinite numbers, so that zero times these is zero."""
     while node.operation in ("take", "expand"):
         (node,) = node.inputs
-    return node.operation in ("softmax", "sigmoid", "tanh")
+    return bool(node.inputs) and ops.OPERATIONS[node.operation].bounded
 
 
 def _summed(node: Node, outer: int, n: int, inner: int) -> Node | None:

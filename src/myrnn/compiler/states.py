@@ -27,7 +27,7 @@ class Variables:
     def __init__(
         self, views: Mapping[int, View], order: Sequence[Node], inside: Sequence[Node], position: Mapping[Node, int]
     ) -> None:
-        self._inside, self._position = inside, position
+        self._position = position
         learned, given = set[Node](), set[Node]()
         for node in order:
             if isinstance(node.leaf, Parameter) or not learned.isdisjoint(node.inputs):
@@ -52,7 +52,7 @@ class Variables:
         self._end = max(self._last.values(), default=0)
 
     def later(self, step: int, shown: Mapping[Node, Node], runs: Set[Execution]) -> set[Node]:
-        """Return the nodes that the model computes after a step: a sequence that ends there shows them."""
+        """Return which nodes the model computes after a step, given how a sequence that ends there shows them."""
         view = self._views[step + 1]
         ran = _runs_of(view.nodes, view.origins)
         # Several steps may compute the same, so how often is what counts.
@@ -69,7 +69,7 @@ class Variables:
             # Far fewer than are computed, so they are looked up one by one.
             return self._position[node] + lag > step or any(computed[one] < often for one, often in wanted.items())
 
-        return {n for n in self._inside if is_later(n)}
+        return {n for n in shown if is_later(n)}
 
 
 def _runs_of(order: Sequence[Node], origins: Mapping[Node, Origin]) -> dict[Node, tuple[Execution, ...]]:

@@ -16,7 +16,7 @@ from myrnn.compiler import CompiledModel
 from myrnn.compiler.equations import Equation, Equations
 from myrnn.compiler.graph import Node, evaluate, topological
 from myrnn.compiler.leaves import Drawn, Kept, Length, LoopState, Parameter, StepNumber, StepTable
-from myrnn.compiler.loops import Recurrence, placeholders, run_in_numpy
+from myrnn.compiler.loops import Recurrence, run_in_numpy
 from myrnn.compiler.ops import sizes_of
 from myrnn.graphs.read import Drawing, Emphasis, GraphNode, NodeKind, ShownLines, statistics, value_range
 from myrnn.models.model import network_of, num_parameters, parameter_names
@@ -102,12 +102,6 @@ def _values(compiled: CompiledModel, equations: Equations, sequence: Array) -> d
     return {place: np.stack(values) for place, values in found.items()}
 
 
-def _state_leaves(recurrence: Recurrence, loop: int) -> list[Node]:
-    """Return the leaves that represent the states of a loop."""
-    sizes = [node.size for node in recurrence.loops[loop].step]
-    return placeholders(recurrence.build, sizes, recurrence.first_states[loop])
-
-
 def _kept_leaves(recurrence: Recurrence, loop: int) -> list[Node]:
     """Return the leaves that represent what a loop keeps of every step."""
     return [recurrence.build.leaf(Kept(k), node.size) for k, node in recurrence.loops[loop].kept.items()]
@@ -144,7 +138,7 @@ class _Rolled:
         handed: dict[Node, int] = {}
         columns, rounds = list[str](), list[tuple[int, int]]()
         for i, (loop, part) in enumerate(zip(self.recurrence.loops, self.equations.loops, strict=True)):
-            states, kept = _state_leaves(self.recurrence, i), _kept_leaves(self.recurrence, i)
+            states, kept = self.recurrence.state_leaves[i], _kept_leaves(self.recurrence, i)
             starts = [self._card(equation, handed, 2 * i, states[n]) for n, equation in enumerate(part.initial)]
             entries = [self._entry(state, start, 2 * i + 1) for state, start in zip(states, starts, strict=True)]
             known = handed | dict(zip(states, entries, strict=True))
@@ -279,7 +273,7 @@ def _shapes(recurrence: Recurrence) -> dict[Node, tuple[int, int]]:
             _, _, k, n, transposed = sizes_of(node)
             shapes[node.inputs[1]] = (n, k) if transposed else (k, n)
     for i, loop in enumerate(recurrence.loops):
-        of_one = [*zip(_state_leaves(recurrence, i), loop.step, strict=True)]
+        of_one = [*zip(recurrence.state_leaves[i], loop.step, strict=True)]
         of_one += zip(_kept_leaves(recurrence, i), loop.kept.values(), strict=True)
         for pair in of_one:
             if known := [shapes[node] for node in pair if node in shapes]:

@@ -49,7 +49,7 @@ class Work(NamedTuple):
     start: Integers  # of a batch: the first row of every step
     lined: Tokens  # of a batch: the tokens of all steps
     dense: int  # how many numbers of the gradients are not those of lookups
-    together: int  # how many sequences of a batch a program gets at once
+    micro_batch: int  # the most sequences that a program gets at once
 
 
 @by_address
@@ -72,7 +72,7 @@ def run_batch(
     share: np.float32, learn: bool, p: Floats, g: Floats, w: Floats, sizes: Integers, tables: Tokens, start: Integers,
     lined: Tokens,
 ) -> tuple[float, float]:  # fmt: skip
-    """Call a program for a part of a batch."""
+    """Call a program for a micro-batch."""
     return program(
         values, offsets, labels, targets, weights, class_weights, streams, carried, batch, begin, end, keys, share,
         learn, p, g, w, sizes, tables, start, lined,
@@ -91,8 +91,8 @@ def backpropagate(
     """
     fill(g, 0, work.dense, 0.0)
     loss, score = 0.0, 0.0
-    for begin in range(0, len(members), work.together):
-        end = min(begin + work.together, len(members))
+    for begin in range(0, len(members), work.micro_batch):
+        end = min(begin + work.micro_batch, len(members))
         more, better = run(program, batched, samples, members, begin, end, keys[begin:end], share, True, p, g, work)
         loss, score = loss + more, score + better
     return loss, score
@@ -103,9 +103,9 @@ def run(
     program: Address, batched: bool, samples: Samples, batch: Integers, begin: int, end: int, keys: Integers,
     share: np.float32, learn: bool, p: Floats, g: Floats, work: Work,
 ) -> tuple[float, float]:  # fmt: skip
-    """Run a program for a part of a batch, the longest sequences first, or for one; return the loss and the score.
+    """Run a program for a micro-batch, the longest sequences first, or for one sequence; return the loss and the score.
 
-    A program computes what serves all parts for the first, and its gradients for the last one: so they run in order.
+    A program computes what serves all micro-batches for the first, and its gradients for the last: they run in order.
     It adds to the gradients `g`. Without `learn` only logits are computed, and the sums are 0.
     """
     if batched:
@@ -227,8 +227,8 @@ def logits(
     at: int, row: int, out: FloatTable,
 ) -> None:  # fmt: skip
     """Write the logits of `members`, for a batch the longest first, into their rows of `out`, or of their steps."""
-    for begin in range(0, len(members), work.together):
-        end = min(begin + work.together, len(members))
+    for begin in range(0, len(members), work.micro_batch):
+        end = min(begin + work.micro_batch, len(members))
         run(program, batched, samples, members, begin, end, members[:0], np.float32(1), False, p, p, work)
         if per_step:
             first, last = samples.offsets[members[begin]], samples.offsets[members[begin] + 1]
