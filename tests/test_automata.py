@@ -164,9 +164,16 @@ def test_the_last_of_the_outputs_at_all_steps_counts(options, odd_at_each_step):
     assert found.agreement(RunningParity()).share == found.agreement(odd_at_each_step).share == 1
 
 
-def test_the_empty_string_is_rejected_if_it_has_no_output(odd_at_each_step):
-    even = extract_automaton(odd_at_each_step, "01", accept=0, equivalence="words")
-    assert "" not in even and "11" in even and len(even) == 3
+@pytest.mark.parametrize(
+    "options",
+    [
+        pytest.param({"equivalence": "words"}, id="words"),
+        pytest.param({"method": "clusters"}, id="clusters", marks=pytest.mark.long),
+    ],
+)
+def test_the_empty_string_is_rejected_if_it_has_no_output(options, odd_at_each_step):
+    even = extract_automaton(odd_at_each_step, "01", accept=0, **options)
+    assert even.complete and "" not in even and "11" in even and len(even) == 3
     for other in (RunningParity(), odd_at_each_step):
         assert even.agreement(other, accept=0).share == 1
 

@@ -149,7 +149,9 @@ class Transitions:
         for symbol in range(len(symbols)):
             moves[:, symbol] = _votes(cell, following[:, symbol], clusters, clusters)
         accepting = _votes(cell, self.accepted.astype(np.int64), clusters, 2)
-        start = int(cell[0])
+        # The start has its own answer: the empty string is rejected if it has no output, whatever its cluster says.
+        start, moves = clusters, np.vstack([moves, moves[cell[0]]])
+        accepting = np.append(accepting, self.accepted[0])
         return Dfa.explored(symbols, start, lambda s, v: int(moves[s, v]), lambda s: bool(accepting[s])).minimal()
 
 
