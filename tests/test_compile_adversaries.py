@@ -21,31 +21,10 @@ from myrnn.training.feed import BLOCK
 from myrnn.training.loop import Training
 from myrnn.training.native import NativeEngine
 from recurrences.oracle import disagreement
+from stepped import SteppedRNN
 
 
-class Base:
-    """A simple RNN whose step subclasses change."""
-
-    def __init__(self):
-        rng = np.random.default_rng(0)
-        self.x, self.h, self.y = (
-            mg.tensor(rng.normal(size=shape).astype(np.float32) * np.float32(0.5))
-            for shape in ((10, 6), (6, 6), (6, 2))
-        )
-        self.parameters = (self.x, self.h, self.y)
-        self.calls = 0
-
-    def step(self, h, x_t, t):
-        return mg.tanh(x_t[None] @ self.x + h @ self.h)
-
-    def __call__(self, x):
-        h = np.zeros((1, 6), dtype=np.float32)
-        for t, x_t in enumerate(x):
-            h = self.step(h, x_t, t)
-        return h @ self.y
-
-
-class LateHabit(Base):
+class LateHabit(SteppedRNN):
     """Changes at step 100, beyond the length that is checked when it is compiled."""
 
     def step(self, h, x_t, t):
@@ -53,7 +32,7 @@ class LateHabit(Base):
         return -h if t >= 100 else h
 
 
-class RareBranch(Base):
+class RareBranch(SteppedRNN):
     """Takes another branch if a feature is larger than any that was tried."""
 
     def step(self, h, x_t, t):
@@ -72,7 +51,7 @@ def data(largest):
 # Branching on values ------------------------------------------------------------------------------------------------
 
 
-class LooksAtItsState(Base):
+class LooksAtItsState(SteppedRNN):
     """Halves states that grow too large; with its first weights none does."""
 
     def step(self, h, x_t, t):
@@ -80,19 +59,19 @@ class LooksAtItsState(Base):
         return mg.tanh(z / np.float32(2) if mg.abs(z).max().item() > 80 else z)
 
 
-class Compares(Base):
+class Compares(SteppedRNN):
     def step(self, h, x_t, t):
         z = x_t[None] @ self.x + h @ self.h
         return mg.tanh(z / np.float32(2) if (z > 80).any() else z)
 
 
-class LooksAtAWeight(Base):
+class LooksAtAWeight(SteppedRNN):
     def __call__(self, x):
         logits = super().__call__(x)
         return logits / np.float32(2) if np.abs(self.y.data).max() > 5 else logits
 
 
-class ReadsValuesThroughNumPy(Base):
+class ReadsValuesThroughNumPy(SteppedRNN):
     def step(self, h, x_t, t):
         z = x_t[None] @ self.x
         return super().step(h, x_t, t) / np.float32(2 if np.max(np.asarray(z)) > 80 else 1)
@@ -124,7 +103,7 @@ def test_a_model_that_branches_on_values_is_checked_on_every_sequence():
         compiled.loss_and_gradients(large.features(2), 0)
 
 
-class AsksForShapes(Base):
+class AsksForShapes(SteppedRNN):
     """Only reads sizes, and stores its states for display."""
 
     def __call__(self, x):
@@ -138,7 +117,7 @@ class AsksForShapes(Base):
 
 
 @pytest.mark.usefixtures("in_python")
-@pytest.mark.parametrize("model", [Base, AsksForShapes])
+@pytest.mark.parametrize("model", [SteppedRNN, AsksForShapes])
 def test_a_correct_model_gives_no_warning(model):
     model = model()
     with warnings.catch_warnings():
@@ -150,12 +129,12 @@ def test_a_correct_model_gives_no_warning(model):
 # Lengths -------------------------------------------------------------------------------------------------------------
 
 
-class AtOneLength(Base):
+class AtOneLength(SteppedRNN):
     def __call__(self, x):
         return super().__call__(x) * np.float32(0.5 if len(x) == 20 else 1)
 
 
-class ArraysAtOneLength(Base):
+class ArraysAtOneLength(SteppedRNN):
     def __call__(self, x):
         return super().__call__(x) * np.float32(0.5 if isinstance(x, np.ndarray) and len(x) == 20 else 1)
 
@@ -179,7 +158,7 @@ def test_a_special_case_at_one_length_is_found_when_that_length_occurs(model):
         compiled.logits(many_lengths())
 
 
-class AtLengthFifty(Base):
+class AtLengthFifty(SteppedRNN):
     def __call__(self, x):
         return super().__call__(x) * np.float32(0.5 if len(x) == 50 else 1)
 
@@ -198,7 +177,7 @@ def test_a_special_case_at_one_of_many_lengths_is_found():
 
 def test_very_long_sequences_are_checked_at_some_steps(monkeypatch):
     monkeypatch.setattr("myrnn.compiler.guard.STEPS_AT_ONCE", 100)
-    guard = myrnn.compile(Base(), dim_input=10, check=False).guard
+    guard = myrnn.compile(SteppedRNN(), dim_input=10, check=False).guard
     sequences = of_lengths(range(15, 31))
 
     def left():
@@ -221,7 +200,7 @@ def test_checking_the_longest_sequence_is_enough_for_a_library_model():
     assert sequences.lengths[guard.unchecked(sequences.lengths)].tolist() == list(range(15, 30))
 
 
-class NotesTracedLengths(Base):
+class NotesTracedLengths(SteppedRNN):
     """Records, where the check does not look, the lengths of the sequences that it was traced on."""
 
     def __init__(self):
@@ -252,19 +231,19 @@ def test_fewer_steps_of_wide_sequences_are_traced():
     assert max(model.note.__self__) == 64
 
 
-class LeavesStepsOut(Base):
+class LeavesStepsOut(SteppedRNN):
     def __call__(self, x):
         return super().__call__(x[:30])
 
 
-class Chaotic(Base):
+class Chaotic(SteppedRNN):
     """Amplifies any small difference between two sequences until they are unrelated."""
 
     def step(self, h, x_t, t):
         return mg.tanh(x_t[None] @ self.x + h @ self.h * np.float32(20))
 
 
-@pytest.mark.parametrize(("model", "is_refused"), [(LeavesStepsOut, True), (Chaotic, False), (Base, False)])
+@pytest.mark.parametrize(("model", "is_refused"), [(LeavesStepsOut, True), (Chaotic, False), (SteppedRNN, False)])
 def test_logits_are_compared_beyond_the_traced_steps(model, is_refused, monkeypatch):
     monkeypatch.setattr("myrnn.compiler.guard.TRACED", 20)
     guard = myrnn.compile(model(), 9, dim_input=10, check=False).guard
@@ -305,7 +284,7 @@ def test_iterations_are_undone_if_training_finds_a_difference():
 # Models that change --------------------------------------------------------------------------------------------------
 
 
-class EveryHundredthCall(Base):
+class EveryHundredthCall(SteppedRNN):
     def __call__(self, x):
         self.calls += 1
         return super().__call__(x) * np.float32(0.5 if self.calls % 100 == 99 else 1)
@@ -317,7 +296,7 @@ def test_a_model_that_counts_its_calls_is_refused():
         myrnn.compile(EveryHundredthCall(), dim_input=10)
 
 
-class KeepsItsState(Base):
+class KeepsItsState(SteppedRNN):
     def __call__(self, x):
         h = getattr(self, "last", np.zeros((1, 6), dtype=np.float32))
         for t, x_t in enumerate(x):
@@ -333,7 +312,7 @@ def test_a_model_that_keeps_its_state_between_calls_is_refused():
         myrnn.compile(KeepsItsState(), dim_input=10)
 
 
-class Tunable(Base):
+class Tunable(SteppedRNN):
     def __init__(self):
         super().__init__()
         self.scale, self.training, self.activation = 1.0, False, mg.tanh
@@ -483,7 +462,7 @@ WAYS = {
 }
 
 
-class ReadsFarAway(Base):
+class ReadsFarAway(SteppedRNN):
     """Multiplies its states by the result of a given function."""
 
     def __init__(self, read):
@@ -542,7 +521,7 @@ def test_no_change_by_user_code_goes_unnoticed(far_away, where):
 
 class ReadsFarAwayLater(ReadsFarAway):
     def step(self, h, x_t, t):
-        return Base.step(self, h, x_t, t) * np.float32(self.read() if t >= 3 else 1)
+        return SteppedRNN.step(self, h, x_t, t) * np.float32(self.read() if t >= 3 else 1)
 
 
 def test_no_change_of_a_value_read_after_some_steps_goes_unnoticed():
@@ -592,7 +571,7 @@ def test_changes_without_effect_are_allowed():
 
 
 def test_replaced_parameters_are_detected():
-    model = Base()
+    model = SteppedRNN()
     compiled = myrnn.compile(model, dim_input=10)
     model.y = mg.tensor(model.y.data * 2)
     model.parameters = (model.x, model.h, model.y)
@@ -601,7 +580,7 @@ def test_replaced_parameters_are_detected():
 
 
 def test_the_array_of_a_parameter_can_be_replaced():
-    model = Base()
+    model = SteppedRNN()
     compiled = myrnn.compile(model, dim_input=10)
     x = np.random.default_rng(4).normal(size=(5, 10)).astype(np.float32)
     model.y.data = model.y.data * np.float32(-2)
@@ -611,21 +590,21 @@ def test_the_array_of_a_parameter_can_be_replaced():
 # In place, left over, unlisted ---------------------------------------------------------------------------------------
 
 
-class SetsAnItem(Base):
+class SetsAnItem(SteppedRNN):
     def step(self, h, x_t, t):
         h = super().step(h, x_t, t)
         h[0, 0] = 0.5
         return h
 
 
-class HalvesInPlace(Base):
+class HalvesInPlace(SteppedRNN):
     def step(self, h, x_t, t):
         h = super().step(h, x_t, t)
         h *= np.float32(0.5)
         return h
 
 
-class UsesWhatIsLeftOver(Base):
+class UsesWhatIsLeftOver(SteppedRNN):
     """Reads the variables of the loop after it."""
 
     def __call__(self, x):
@@ -636,7 +615,7 @@ class UsesWhatIsLeftOver(Base):
         return (h + z + x_t[None] @ self.x) @ self.y
 
 
-class Unlisted(Base):
+class Unlisted(SteppedRNN):
     """Uses a weight that it does not list, which stays unchanged."""
 
     def __init__(self):
@@ -644,7 +623,7 @@ class Unlisted(Base):
         self.parameters = (self.x, self.y)
 
 
-class AddsTheRows(Base):
+class AddsTheRows(SteppedRNN):
     """Sums the rows outside of its loop; an empty sequence has none."""
 
     def __call__(self, x):
@@ -659,7 +638,7 @@ def test_a_sum_over_no_rows_is_zero():
         np.testing.assert_allclose(compiled(x), model(x).data, rtol=1e-4, atol=1e-6)
 
 
-class BeginsByComputing(Base):
+class BeginsByComputing(SteppedRNN):
     """Computes its first states from parameters, but not in the way of its steps."""
 
     def __init__(self):
@@ -684,7 +663,7 @@ def test_computed_first_states_are_those_of_an_empty_sequence():
         np.testing.assert_allclose(compiled(x), model(x).data, rtol=1e-4, atol=1e-6)
 
 
-class PoolsOrBegins(Base):
+class PoolsOrBegins(SteppedRNN):
     """Takes the largest value of each unit; without rows, its logits are `begun` times a row of its weights."""
 
     begun = 1.0
@@ -719,7 +698,7 @@ def test_models_of_a_class_may_differ_on_an_empty_sequence():
     np.testing.assert_array_equal(found[1](x), other(x).data)
 
 
-class UndefinedWithoutRows(Base):
+class UndefinedWithoutRows(SteppedRNN):
     """Its logits are not finite for an empty sequence, in one of several ways."""
 
     def __init__(self, undefined):
@@ -755,7 +734,7 @@ def test_only_an_empty_sequence_is_undefined(name):
     assert not np.isfinite(compiled.loss_and_gradients(xs[1], 0)[0])
 
 
-class SmallLogarithms(Base):
+class SmallLogarithms(SteppedRNN):
     """Computes with numbers so small that 1 plus them is 1."""
 
     def step(self, h, x_t, t):

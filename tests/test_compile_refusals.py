@@ -18,31 +18,10 @@ from myrnn.compiler.differences import describe
 from myrnn.compiler.graph import Builder
 from myrnn.compiler.passes import PASSES
 from myrnn.errors import CompileError, NotARecurrence, NotDeterministic, UnsupportedOperation
+from stepped import SteppedRNN
 
 
-class Base:
-    """A simple RNN whose step subclasses change."""
-
-    def __init__(self):
-        rng = np.random.default_rng(0)
-        self.x, self.h, self.y = (
-            mg.tensor(rng.normal(size=shape).astype(np.float32) * np.float32(0.5))
-            for shape in ((10, 6), (6, 6), (6, 2))
-        )
-        self.parameters = (self.x, self.h, self.y)
-        self.calls = 0
-
-    def step(self, h, x_t, t):
-        return mg.tanh(x_t[None] @ self.x + h @ self.h)
-
-    def __call__(self, x):
-        h = np.zeros((1, 6), dtype=np.float32)
-        for t, x_t in enumerate(x):
-            h = self.step(h, x_t, t)
-        return h @ self.y
-
-
-class Positional(Base):
+class Positional(SteppedRNN):
     """Computes with the root of t / T, which differs at every length."""
 
     def __call__(self, x):
@@ -52,40 +31,40 @@ class Positional(Base):
         return h @ self.y
 
 
-class EveryEighth(Base):
+class EveryEighth(SteppedRNN):
     def step(self, h, x_t, t):
         h = super().step(h, x_t, t)
         return h * np.float32(2) if t % 8 == 7 else h
 
 
-class FirstTwenty(Base):
+class FirstTwenty(SteppedRNN):
     def __call__(self, x):
         return super().__call__(x[:20])
 
 
-class Branching(Base):
+class Branching(SteppedRNN):
     def step(self, h, x_t, t):
         h = super().step(h, x_t, t)
         return -h if h.data.sum() > 0 else h
 
 
-class Random(Base):
+class Random(SteppedRNN):
     def step(self, h, x_t, t):
         return super().step(h, x_t, t) * np.random.default_rng().random(dtype=np.float32)
 
 
-class Scaled(Base):
+class Scaled(SteppedRNN):
     def step(self, h, x_t, t):
         return super().step(h, x_t, t) * np.float32(np.abs(self.h.data).max())
 
 
-class Counting(Base):
+class Counting(SteppedRNN):
     def step(self, h, x_t, t):
         self.calls += 1
         return super().step(h, x_t, t) * np.float32(self.calls)
 
 
-class LookingBack(Base):
+class LookingBack(SteppedRNN):
     def __call__(self, x):
         states, h = [], np.zeros((1, 6), dtype=np.float32)
         for t, x_t in enumerate(x):
@@ -95,7 +74,7 @@ class LookingBack(Base):
         return mg.nnet.activations.softmax(h @ every.T) @ every @ self.y
 
 
-class ManyStepsBack(Base):
+class ManyStepsBack(SteppedRNN):
     steps = 40
 
     def __call__(self, x):
@@ -105,18 +84,18 @@ class ManyStepsBack(Base):
         return states[-1] @ self.y
 
 
-class Normalised(Base):
+class Normalised(SteppedRNN):
     def step(self, h, x_t, t):
         return batchnorm(super().step(h, x_t, t), eps=1e-5)
 
 
-class ArraysOnly(Base):
+class ArraysOnly(SteppedRNN):
     def __call__(self, x):
         logits = super().__call__(x)
         return logits * np.float32(2) if isinstance(x, np.ndarray) else logits
 
 
-class NormalisedBefore(Base):
+class NormalisedBefore(SteppedRNN):
     """Computes a value that its steps read once, when it is created."""
 
     def __init__(self):
@@ -127,7 +106,7 @@ class NormalisedBefore(Base):
         return mg.tanh(x_t[None] @ self.x + h @ self.unit)
 
 
-class CutBefore(Base):
+class CutBefore(SteppedRNN):
     """Its parameters are slices of one tensor."""
 
     def __init__(self):
@@ -137,14 +116,14 @@ class CutBefore(Base):
         self.parameters = (self.x, self.h, self.y)
 
 
-class SharesNumbers(Base):
+class SharesNumbers(SteppedRNN):
     def __init__(self):
         super().__init__()
         self.g = mg.Tensor(self.h.data.T, copy=False)
         self.parameters = (self.x, self.h, self.g, self.y)
 
 
-class MasksItsWeights(Base):
+class MasksItsWeights(SteppedRNN):
     mask = np.eye(6, dtype=np.float32)
 
     def __call__(self, x):
@@ -155,21 +134,21 @@ class MasksItsWeights(Base):
 class MasksItsNumbers(MasksItsWeights):
     def __call__(self, x):
         self.h.data *= self.mask
-        return Base.__call__(self, x)
+        return SteppedRNN.__call__(self, x)
 
 
-class ScalesItsInput(Base):
+class ScalesItsInput(SteppedRNN):
     def __call__(self, x):
         x *= 2
         return super().__call__(x)
 
 
-class RoundsToHalves(Base):
+class RoundsToHalves(SteppedRNN):
     def step(self, h, x_t, t):
         return mg.tanh(mg.add(x_t[None] @ self.x, h @ self.h, dtype=np.float16))
 
 
-class CountsInBytes(Base):
+class CountsInBytes(SteppedRNN):
     """Counts its steps in an int8, which overflows after 127."""
 
     def __call__(self, x):
@@ -179,7 +158,7 @@ class CountsInBytes(Base):
         return h @ self.y * count
 
 
-class TensorsOnly(Base):
+class TensorsOnly(SteppedRNN):
     def __call__(self, x):
         return super().__call__(x) + mg.sum(x.astype(np.float32, constant=True)) * np.float32(0)
 
@@ -195,7 +174,7 @@ class Tanh(Operation):
         return grad
 
 
-class Divides(Base):
+class Divides(SteppedRNN):
     """Guards its division against zero with a given number."""
 
     def __init__(self, least):
@@ -228,19 +207,19 @@ def test_a_constant_that_float32_can_hold_is_accepted(least):
     myrnn.compile(Divides(least), dim_input=10, check=False)
 
 
-class Chooses(Base):
+class Chooses(SteppedRNN):
     def step(self, h, x_t, t):
         z = x_t[None] @ self.x + h @ self.h
         return mg.where(z > 0, z, 0.1 * z)
 
 
-class SkipsTheFirst(Base):
+class SkipsTheFirst(SteppedRNN):
     def step(self, h, x_t, t):
         z = x_t[None] @ self.x
         return mg.tanh(z + h @ self.h if t else z)
 
 
-class BeginsWithAnElement(Base):
+class BeginsWithAnElement(SteppedRNN):
     def __init__(self):
         super().__init__()
         self.x = mg.tensor(self.h.data.copy())
@@ -254,7 +233,7 @@ class BeginsWithAnElement(Base):
         return h @ self.y
 
 
-class OwnOperation(Base):
+class OwnOperation(SteppedRNN):
     def step(self, h, x_t, t):
         return mg.Tensor._op(Tanh, x_t[None] @ self.x + h @ self.h)
 
@@ -329,7 +308,7 @@ def test_a_model_can_read_states_of_eleven_steps_ago():
     np.testing.assert_allclose(compiled(x), model(x).data, rtol=1e-4, atol=1e-5)
 
 
-class Positions(Base):
+class Positions(SteppedRNN):
     """Adds a row of a table at every step."""
 
     def __init__(self, rows):
@@ -350,7 +329,7 @@ def test_a_table_of_positions_needs_a_row_for_every_step_that_is_traced(rows):
     assert compile(Positions(13), check=False)
 
 
-class TwoDirections(Base):
+class TwoDirections(SteppedRNN):
     """Draws in three loops, and all draws are on one line."""
 
     def __call__(self, x):
@@ -369,7 +348,7 @@ def dropped(h):
     return myrnn.dropout(h, 0.3)
 
 
-class Signs(Base):
+class Signs(SteppedRNN):
     """Takes its outputs in turns from a product and from the state."""
 
     def __call__(self, x):
@@ -408,7 +387,7 @@ def test_the_refusal_shows_the_line_and_the_numbers():
     assert 'engine="mygrad"' in message
 
 
-class LateHabit(Base):
+class LateHabit(SteppedRNN):
     """Changes at step 100, beyond the length that is checked when it is compiled."""
 
     def step(self, h, x_t, t):
@@ -416,7 +395,7 @@ class LateHabit(Base):
         return -h if t >= 100 else h
 
 
-class RareBranch(Base):
+class RareBranch(SteppedRNN):
     """Takes another branch if a feature is larger than any that was tried."""
 
     def step(self, h, x_t, t):
