@@ -12,7 +12,7 @@ from myrnn import _checks
 from myrnn.data.encode import ROUNDING, PlainValues
 from myrnn.data.symbols import Numbers
 from myrnn.flat import offsets_of, places_from
-from myrnn.results import Floats
+from myrnn.intervals import Floats
 
 MOST_DIFFERENCES, LONGEST_PERIOD = 2, 100_000
 # Shorter series have no clear trend.
