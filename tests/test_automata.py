@@ -175,7 +175,8 @@ def test_the_empty_string_is_rejected_if_it_has_no_output(options, odd_at_each_s
     even = extract_automaton(odd_at_each_step, "01", accept=0, **options)
     assert even.complete and "" not in even and "11" in even and len(even) == 3
     for other in (RunningParity(), odd_at_each_step):
-        assert even.agreement(other, accept=0).share == 1
+        assert even.agreement(other).share == even.agreement(other, accept=0).share == 1
+        assert even.agreement(other, accept=1).share < 0.1
 
 
 def test_symbols_may_have_other_names_and_tokens(odd):
@@ -302,7 +303,10 @@ def test_agreement_is_counted_by_length(odd):
     assert "100 (98.1-100)" in text and "all 8" in text
     assert "differs from the truth on (empty) (rejected), 0 (rejected), 1 (accepted)" in " ".join(text.split())
     # A task with another truth, and another model.
+    assert found.accept == 1
     assert found.agreement(Regular("(0|10*1)*"), lengths=[2], accept=0).share == 1.0
+    with refused("accept must be at most 1, not 2"):
+        found.agreement(Regular("(0|10*1)*"), lengths=[2], accept=2)
     assert found.agreement(tomita(5), lengths=[1]).differences == ["1"]
 
 

@@ -147,16 +147,17 @@ def in_javascript(network, sequences, name, rate, folder, *, tokens):
     return np.array(told["weights"], dtype=np.float32), np.array(told["outputs"], dtype=np.float32)
 
 
+# Each model with each loss and input, and with one of the optimizers, so that each two of them meet.
 CASES = {
     f"{model} {what} {optimizer} {'tokens' if tokens else 'features'}": (model, what, optimizer, tokens)
-    for model in MODELS
-    for what in LOSSES
-    for optimizer in OPTIMIZERS
+    for i, model in enumerate(MODELS)
+    for j, what in enumerate(LOSSES)
     for tokens in (True, False)
+    for optimizer in [list(OPTIMIZERS)[(i + j + tokens) % len(OPTIMIZERS)]]
 }
 
 
-@pytest.mark.parametrize("case", the_rest_is_long(CASES, "LSTM a class adam tokens"))
+@pytest.mark.parametrize("case", the_rest_is_long(CASES, "LSTM a class sgd tokens"))
 def test_weights_are_those_of_native_training(case, tmp_path):
     name, what, optimizer, tokens = CASES[case]
     model, (kind, rate) = MODELS[name](), OPTIMIZERS[optimizer]

@@ -158,6 +158,8 @@ def series():
                 "separator": "",
             },
         ),
+        # The product so far is a symbol, too, but not the next one.
+        (lambda: trained("group-words:Z3,length_max=4"), {"perStep": True, "predictsNextInput": False}),
         (tagged, {"answer": "class", "perStep": True, "predictsNextInput": False, "separator": " ", "unknownToken": 0}),
         (
             lambda: LanguageModel("rnn", truncate=None, **FEW).fit("abcabc\n" * 20),
@@ -186,7 +188,7 @@ def series():
             {"answer": "numbers", "read": "rows", "predictsNextInput": False, "examples": []},
         ),
     ],
-    ids=["classes", "labels", "tags", "text", "numbers", "series", "model"],
+    ids=["classes", "labels", "products", "tags", "text", "numbers", "series", "model"],
 )
 def test_what_the_page_knows_of_each_kind(make, known):
     source = make()

@@ -8,6 +8,7 @@ from sklearn.model_selection import GridSearchCV
 
 from myrnn import (
     GRU,
+    LRU,
     LSTM,
     RNN,
     SGD,
@@ -79,6 +80,14 @@ def test_an_option_of_another_function_names_that_function(function, unknown, to
     message = f"{function.__name__} takes no argument {unknown!r}{told}"
     with pytest.raises(TypeError, match=f"^{re.escape(message)}$"):
         function(**{unknown: 1})
+
+
+def test_missing_arguments_are_those_of_the_class_that_is_made():
+    for kind in (TypeError, InvalidArgument):
+        with pytest.raises(kind, match=r"^LRU: missing a required argument: 'dim_output'$"):
+            LRU(5, 4)
+    with pytest.raises(TypeError, match=r"^train: missing a required argument: 'task'$"):
+        train(LRU(5, 4, 2))
 
 
 @pytest.mark.parametrize(

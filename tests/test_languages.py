@@ -139,7 +139,7 @@ def test_draws_of_a_grammar_are_the_same_in_every_process():
 def test_truth_is_that_of_the_language():
     strings = Sequences([0, 1, 1, 0, 1], [0, 2, 4, 5, 5], [0, 0, 0, 0], 2)
     assert Regular("(ab|ba)*").truth(strings).tolist() == [1, 1, 0, 1]
-    with pytest.raises(InvalidArgument, match="tokens below 2, the symbols of the language"):
+    with pytest.raises(InvalidArgument, match="sequences must hold tokens below 2, not 2"):
         Regular("(ab|ba)*").truth(Sequences([2], [0, 1], [0], 3))
 
 

@@ -116,6 +116,11 @@ def test_ticks_of_settings_are_not_printed_over_each_other():
     assert len(heights) == 4 and min(np.diff(heights)) > 0.04
 
 
+def test_truth_values_are_written_as_such():
+    ax = plot_parallel({"gated": [True, False], "heads": [1, 2]}, [0.7, 0.8])
+    assert {"False", "True", "1", "2"} <= {text.get_text() for text in ax.texts}
+
+
 def test_runs_with_equal_settings_are_drawn_apart_with_the_better_one_above():
     ax = plot_parallel({"model": ["rnn"] * 4 + ["gru"] * 4}, np.arange(8) / 10)
     heights = np.array([segment[0, 1] for segment in ax.collections[0].get_segments()])

@@ -381,7 +381,7 @@ def test_a_class_that_was_named_once_is_found_again(here, capsys, monkeypatch):
         ["evaluate", "../run", "--samples=40", "--engine=mygrad", "--quiet"],
         ["predict", "../run", "11"],
         ["inspect", "../run", "1212", "--samples=20"],
-        ["extract", "../run", "--max-length=4"],
+        ["extract", "../run", "--max-length=4", "--seconds=1"],
         ["train", "--resume=../run", "--iterations=50", "--quiet"],
     ):
         assert main(line) == 0, (line, capsys.readouterr().err)

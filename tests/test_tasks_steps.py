@@ -283,6 +283,16 @@ def test_pieces_start_anywhere_in_the_text():
             lambda: RunningParity().truth(Sequences(np.zeros((1, 2)), [0, 1], [0])),
             "sequences must hold tokens, not features",
         ),
+        (
+            lambda: GroupWords("S3").truth(Sequences([1, 7], [0, 2], [0], 9)),
+            "sequences must hold tokens below 6, not 7",
+        ),
+        (
+            lambda: ModularArithmetic(3).truth(Sequences([0, 7], [0, 2], [0], 8)),
+            "sequences must hold tokens below 6, not 7",
+        ),
+        (lambda: RunningParity().truth(Sequences([5, 1], [0, 2], [0], 6)), "sequences must hold tokens below 2, not 5"),
+        (lambda: GroupWords("S3").truth("012"), "sequences must be Sequences of tokens, not '012'"),
     ],
 )
 def test_invalid_requests_are_refused(draw, message):

@@ -64,8 +64,8 @@ OWNERS = {
 }
 
 
-class UnknownKeyword(InvalidArgument, TypeError):
-    """The function does not take this keyword; Python itself raises a TypeError for that."""
+class WrongArguments(InvalidArgument, TypeError):
+    """The function takes no such keyword, or needs others; Python itself raises a TypeError for that."""
 
 
 def meant(name: str, known: Collection[str]) -> str | None:
@@ -88,16 +88,15 @@ def keywords(function: Function) -> Function:
 
     @functools.wraps(function)
     def checked(*arguments: Any, **given: Any) -> Any:
+        # For a class, name the class being made: it may inherit its ``__init__``.
+        called = type(arguments[0]).__qualname__ if is_init and arguments else function.__qualname__
         unknown = next((name for name in given if name not in known), None)
         if unknown is not None:
-            # For a class, name the class being made: it may inherit its ``__init__``.
-            called = type(arguments[0]).__qualname__ if is_init else function.__qualname__
-            raise UnknownKeyword(f"{called} takes no argument {unknown!r}{_advice(unknown, known, required)}")
+            raise WrongArguments(f"{called} takes no argument {unknown!r}{_advice(unknown, known, required)}")
         try:
             bound = signature.bind(*arguments, **given)
-        except TypeError:
-            # Python's own message says which arguments are missing or too many.
-            return function(*arguments, **given)
+        except TypeError as error:
+            raise WrongArguments(f"{called}: {error}") from None
         bound.arguments.update(check_arguments(function, bound.arguments))
         return function(*bound.args, **bound.kwargs)
 

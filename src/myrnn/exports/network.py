@@ -17,7 +17,7 @@ from myrnn.errors import InvalidArgument
 from myrnn.experiment import MemorySource
 from myrnn.models.model import network_of as network_inside
 from myrnn.models.model import parameter_names, parameters_of
-from myrnn.models.stacked import Stacked
+from myrnn.models.stacked import CELLS, Stacked
 from myrnn.runs import DataReader, Run, load_run
 from myrnn.targets import CLASS, NUMBERS
 
@@ -174,7 +174,7 @@ def _name_of(model: Any) -> str:
     inside = network_inside(model)
     if not isinstance(inside, Stacked):
         return type(inside).__name__
-    cell = inside.cell.upper()
+    cell = CELLS[inside.cell].model.__name__
     both = " in both directions" if inside.bidirectional else ""
     return f"{cell}{f' of {inside.layers} layers' if inside.layers > 1 else ''}{both}"
 

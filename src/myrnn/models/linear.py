@@ -204,7 +204,7 @@ class Mamba(OneLayer, MambaLayer):
     With T steps, C inputs, D recurrent units with N states each, and K classes::
 
         r_t = x_t W_xu
-        u_t = silu(sum_j k_j * r_{t-j} + b_k)                            a convolution for each unit, j < W
+        u_t = silu(sum_j k_j * r_{t-W+1+j} + b_k)                        a convolution for each unit, j < W
         d_t = softplus(u_t W_ur W_rd + b_d)                              the length of the step
         s_t = exp(-d_t^T * exp(a)) * s_{t-1} + (d_t * u_t)^T (u_t W_ub)  the states, (D, N); s_{-1} = 0
         v_t = (u_t W_uc) s_t^T + skip * u_t

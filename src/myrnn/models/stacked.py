@@ -19,10 +19,11 @@ from myrnn.errors import InvalidArgument
 from myrnn.models.cells import GRU, LSTM, MGU, RNN, Activation, StackDepth, StackRNN, StackRNNLayer, StackWidth
 from myrnn.models.delta import RWKV7, DeltaProduct, Gated, GatedDeltaNet, Householders, NegativeEigenvalues
 from myrnn.models.dense import Maker, dense
-from myrnn.models.layer import Heads, Layer, OneLayer, RecurrentInit, Size, call_of_model
+from myrnn.models.layer import Heads, Layer, OneLayer, RecurrentInit, Size, Units, call_of_model
 from myrnn.models.linear import LRU, Convolution, Mamba, MinGRU, StateSize
 from myrnn.models.model import check_sequence, network_of
 from myrnn.models.xlstm import MLSTM, SLSTM
+from myrnn.settings import check_arguments
 
 
 @dataclass(frozen=True)
@@ -124,7 +125,7 @@ class Stacked:
     def __init__(
         self,
         dim_input: Size,
-        dim_recurrent: Size,
+        dim_recurrent: Units,
         dim_output: Size,
         *,
         cell: Annotated[CellName, Meta()] = "gru",
@@ -139,8 +140,8 @@ class Stacked:
         gated: Gated | None = None,
         layers: Size = 2,
         dim_embedding: Size | None = None,
-        bidirectional: bool = False,
-        per_step: bool = False,
+        bidirectional: Annotated[bool, Meta()] = False,
+        per_step: Annotated[bool, Meta()] = False,
         recurrent_init: RecurrentInit = "glorot",
         rng: np.random.Generator | int | None = None,
     ) -> None:
@@ -156,6 +157,8 @@ class Stacked:
             negative_eigenvalues=negative_eigenvalues,
             gated=gated,
         )
+        # Gated cells have fewer of them.
+        check_arguments(CELLS[cell].model, {"recurrent_init": recurrent_init})
         self.dim_input, self.dim_recurrent, self.dim_output = dim_input, dim_recurrent, dim_output
         self.cell, self.dim_embedding = cell, dim_embedding
         self.bidirectional, self.per_step = bidirectional, per_step

@@ -66,6 +66,7 @@ class Material(ABC):
     class_names: tuple[str, ...]
     symbol_names: tuple[str, ...]
     per_step = False  # whether each step has an answer, instead of the whole sequence
+    predicts_next = False  # whether the answer is what follows
     families: tuple[str, ...] = FAMILIES[:1]  # of sequences in which mistakes can be searched
     description: str
     tested: Material  # the material of the test
@@ -113,6 +114,7 @@ class TaskMaterial(Material):
         self.tested = test or self
         self.symbol_names = getattr(task, "symbol_names", None) or tuple(map(str, range(task.dim_input)))
         self.per_step = bool(getattr(task, "per_step", False))
+        self.predicts_next = bool(getattr(task, "predicts_next", False))
         if isinstance(task, TwinHalves | Palindromes):
             self.families = FAMILIES
         self.description = next((text for kind, text in _DESCRIPTIONS.items() if isinstance(task, kind)), "")

@@ -274,7 +274,8 @@ class Network:
     def writes(self) -> bool:
         """Whether it can continue a sequence: its classes are the next symbols."""
         material = self.material
-        return self.compiled is not None and material.per_step and material.class_names == material.symbol_names
+        names_symbols = material.class_names == material.symbol_names
+        return self.compiled is not None and material.predicts_next and names_symbols
 
     @property
     def longest(self) -> int | None:

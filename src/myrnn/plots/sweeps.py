@@ -305,4 +305,5 @@ def word(value: Any, longest: int = _LONGEST_WORD) -> str:
         return "none"
     if isinstance(value, float):
         return f"{value:g}"
-    return f"{value:,}" if isinstance(value, int) else style.word_of(str(value), min(longest, _LONGEST_WORD))
+    is_count = isinstance(value, int) and not isinstance(value, bool)
+    return f"{value:,}" if is_count else style.word_of(str(value), min(longest, _LONGEST_WORD))

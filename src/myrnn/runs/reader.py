@@ -108,7 +108,8 @@ class TaskReader:
     @property
     def predicts_next_input(self) -> bool:
         """Whether an output predicts the next symbol."""
-        return self.per_step and self.class_names == self.symbol_names
+        # The product of words over a group is a symbol, too, and does not come next.
+        return getattr(self.recognition, "predicts_next", False) and self.class_names == self.symbol_names
 
     @property
     def start_token(self) -> int | None:

@@ -77,7 +77,7 @@ class ModularArithmetic(OfAnyLength):
 
     def truth(self, sequences: Sequences) -> NDArray[np.int64]:
         """Return the value at every step, int64 (sum of T,); -1 where there is none, and from a mistake on."""
-        tokens = tokens_of(sequences)
+        tokens = tokens_of(self, sequences)
         answers = np.full(len(tokens), NO_ANSWER, dtype=np.int64)
         for begin, end in zip(sequences.offsets[:-1].tolist(), sequences.offsets[1:].tolist(), strict=True):
             words = [self.symbol_names[token] for token in tokens[begin:end]]

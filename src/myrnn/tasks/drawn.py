@@ -138,11 +138,16 @@ class NamedTask(DrawnTask):
         return len(self.class_names)
 
 
-def tokens_of(sequences: Sequences) -> NDArray[Any]:
-    """Return the tokens of all sequences; raises InvalidArgument for features."""
+def tokens_of(task: Any, sequences: Sequences) -> NDArray[Any]:
+    """Return the tokens of all sequences; raises InvalidArgument unless they are symbols of the task."""
+    if not isinstance(sequences, Sequences):
+        raise InvalidArgument(f"sequences must be Sequences of tokens, not {_checks.shown(sequences)}")
     if not sequences.is_tokens:
         raise InvalidArgument("sequences must hold tokens, not features")
-    return sequences.values
+    values: NDArray[Any] = sequences.values
+    if len(values) and values.max() >= task.dim_input:
+        raise InvalidArgument(f"sequences must hold tokens below {task.dim_input}, not {values.max()}")
+    return values
 
 
 def answered(task: Any, values: ArrayLike, offsets: NDArray[np.int64]) -> Sequences:

@@ -169,7 +169,7 @@ class GroupWords(OfAnyLength):
 
     def truth(self, sequences: Sequences) -> NDArray[np.int64]:
         """Return the product so far after every step, int64 (sum of T,)."""
-        table, elements = group_of(self.group).table, self._elements[tokens_of(sequences)]
+        table, elements = group_of(self.group).table, self._elements[tokens_of(self, sequences)]
         answers = np.empty(len(elements), dtype=np.int64)
         # The longest sequences first: those that are still running at a step are the first ones.
         order = np.argsort(-sequences.lengths, kind="stable")

@@ -63,7 +63,7 @@ class _Halves(DrawnTask):
 
         A sequence of an impossible length does not match.
         """
-        values = tokens_of(sequences)
+        values = tokens_of(self, sequences)
         first, second = self._places(sequences.lengths, sequences.offsets)
         wrong = sums(values[first] != values[second], offsets_of(sequences.lengths // 2))
         return ((wrong == 0) & self._possible(sequences.lengths)[0]).astype(np.int64)

@@ -24,7 +24,7 @@ def recalled(sequences: Sequences, stored: NDArray[np.int64], asked: NDArray[np.
     The key of a step that asks is its own token, and that of a step that stores is the token before it. The steps found
     are of the same sequence, and not later than those that ask.
     """
-    tokens, owners = tokens_of(sequences).astype(np.int64), sequences.owners
+    tokens, owners = sequences.values.astype(np.int64), sequences.owners
     keys = np.concatenate([tokens[stored - 1], tokens[asked]])
     places = owners[np.concatenate([stored, asked])] * sequences.dim_input + keys
     number = np.unique(places, return_inverse=True)[1]
@@ -109,7 +109,7 @@ class AssociativeRecall(NamedTask):
 
         A value after a key is stored under it. The answer to a key is the value that was stored under it last.
         """
-        tokens = tokens_of(sequences)
+        tokens = tokens_of(self, sequences)
         is_key = tokens < self.keys
         follows = np.zeros(len(tokens), dtype=bool)
         follows[1:] = is_key[:-1] & (sequences.owners[1:] == sequences.owners[:-1])
@@ -186,7 +186,7 @@ class Induction(OfAnyLength):
 
     def truth(self, sequences: Sequences) -> NDArray[np.int64]:
         """Return the right class at every step, int64 (sum of T,), -1 where there is no answer."""
-        tokens = tokens_of(sequences)
+        tokens = tokens_of(self, sequences)
         is_first = np.zeros(len(tokens), dtype=bool)
         is_first[sequences.offsets[:-1][sequences.lengths > 0]] = True
         found = recalled(sequences, np.flatnonzero(~is_first), np.arange(len(tokens)))

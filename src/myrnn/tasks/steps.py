@@ -88,7 +88,7 @@ class RunningParity(_AnyLength):
 
     def truth(self, sequences: Sequences) -> NDArray[np.int64]:
         """Return the right class after every step, int64 (sum of T,)."""
-        ones = offsets_of(tokens_of(sequences))
+        ones = offsets_of(tokens_of(self, sequences))
         before = np.repeat(ones[sequences.offsets[:-1]], sequences.lengths)
         return (ones[1:] - before) % 2
 
@@ -163,7 +163,7 @@ class CopyAfterPause(NamedTask):
         The first question asks for the first symbol of the sequence, the second for the second, and so on. A question
         for a symbol that is missing has no answer.
         """
-        tokens, starts = tokens_of(sequences), sequences.offsets[:-1]
+        tokens, starts = tokens_of(self, sequences), sequences.offsets[:-1]
         places = np.flatnonzero(tokens < self.alphabet_size)
         is_question = tokens == self.alphabet_size + 1
         questions = np.flatnonzero(is_question)
@@ -258,7 +258,7 @@ class NextCharacter(_AnyLength):
 
     def truth(self, sequences: Sequences) -> NDArray[np.int64]:
         """Return the character after each, int64 (sum of T,); -1 after the last of a sequence, where it is unknown."""
-        answers = np.append(tokens_of(sequences)[1:], NO_ANSWER).astype(np.int64)[: len(sequences.values)]
+        answers = np.append(tokens_of(self, sequences)[1:], NO_ANSWER).astype(np.int64)[: len(sequences.values)]
         answers[sequences.offsets[1:][sequences.lengths > 0] - 1] = NO_ANSWER
         return answers
 

@@ -147,4 +147,5 @@ def extract_automaton(
         method=method,
         name=teacher.name,
         alphabet=dict(alphabet) if isinstance(alphabet, Mapping) else teacher.symbols,
+        accept=teacher.accept,
     )

@@ -117,6 +117,8 @@ class ExtractedAutomaton(results.Result):
         The class of the model.
     alphabet : tuple of str, or mapping of str to int
         The symbols as they were given.
+    accept : int or None
+        The class of the strings that it accepts; None if it was extracted from a language.
 
     Examples
     --------
@@ -138,6 +140,7 @@ class ExtractedAutomaton(results.Result):
     method: str
     name: str
     alphabet: tuple[str, ...] | dict[str, int]
+    accept: int | None
 
     def __len__(self) -> int:
         """Return the number of states."""
@@ -209,8 +212,9 @@ class ExtractedAutomaton(results.Result):
         samples, seed : int
             The number of strings per length, and the seed of the draws.
         accept : int, optional
-            The class of members in a model or task with more than two classes.
+            The class of members in a model or task; by default the one that the automaton accepts.
         """
+        accept = self.accept if accept is None else accept
         asked = table_lengths(self.max_length) if lengths is None else lengths
         tried = _checks.integers("lengths", list(np.ravel(_checks.array("lengths", asked))), minimum=0, maximum=LONGEST)
         count = _checks.integer("samples", samples, minimum=1)
@@ -242,10 +246,12 @@ class ExtractedAutomaton(results.Result):
                     f"{len(self.dfa.symbols)}"
                 )
 
+            label = _checks.integer("accept", 1 if accept is None else accept, minimum=0, maximum=other.dim_output - 1)
+
             def accepted(strings: Strings, offsets: Offsets) -> Bools:
                 nothing = np.zeros(len(offsets) - 1, dtype=np.int64)
                 answers = other.truth(Sequences(strings, offsets, nothing, other.dim_input))
-                right: Bools = answers == (1 if accept is None else accept)
+                right: Bools = answers == label
                 # Of answers at all steps, the last one counts; without a step there is none.
                 return last_of(right, offsets) if getattr(other, "per_step", False) else right
 

@@ -73,6 +73,7 @@ class Teacher:
         # Strings that were queried, and the time (monotonic) from which queries raise `Stopped`.
         self.queries, self.deadline, self._limit = 0, np.inf, ""
         self._known: dict[Word, bool] = {}
+        self.accept: int | None = None
         self._language = source if isinstance(source, Language) else None
         self._tokens = np.arange(len(self.symbols), dtype=np.int32)
         # The class of the source.
@@ -90,7 +91,7 @@ class Teacher:
         except CompileError as error:
             warn_of_fallback(error)
             self._classifier = Classifier(source, "mygrad")
-        self._accept = self._checked_class(accept)
+        self.accept = self._checked_class(accept)
 
     def _checked_class(self, accept: int | None) -> int:
         # One of two steps shows whether a model that does not compile has an output for each: then it is refused.
@@ -177,9 +178,9 @@ class Teacher:
         outputs, lengths = self._outputs(self._tokens[strings], offsets), np.diff(offsets)
         if self._compiled is None or not self._compiled.per_step:
             check_finite(outputs, lengths)
-            return outputs.argmax(axis=1) == self._accept
+            return outputs.argmax(axis=1) == self.accept
         check_finite(outputs[offsets[1:][lengths > 0] - 1], lengths[lengths > 0])
-        return last_of(outputs.argmax(axis=1) == self._accept, offsets)
+        return last_of(outputs.argmax(axis=1) == self.accept, offsets)
 
     def _outputs(self, tokens: NDArray[np.int32], offsets: Offsets) -> Floats:
         """Return the logits of N words, float32 (N, K), or of all their steps, (sum of T, K)."""
@@ -195,7 +196,7 @@ class Teacher:
         # Without a step, a model with an output for each step has none, and accepts nothing.
         out = self._reader.whole(one)[-1:]
         check_finite(out, one.lengths[: len(out)])
-        return bool(len(out)) and int(out[0].argmax()) == self._accept
+        return bool(len(out)) and int(out[0].argmax()) == self.accept
 
     @cached_property
     def _reader(self) -> Reader:
@@ -238,7 +239,7 @@ class Teacher:
         numbers = np.repeat(rows, repeats, axis=0)
         before = replace(self._begin, numbers=numbers, steps=steps, streams=len(numbers))
         after, logits = self._compiled.step(before, np.repeat(self._tokens[symbols], repeats))
-        return after.numbers[:count], logits[:count].argmax(axis=1) == self._accept
+        return after.numbers[:count], logits[:count].argmax(axis=1) == self.accept
 
     def vectors(self, rows: Floats) -> Floats:
         """Return only the units of states, float32 (N, units)."""

@@ -165,9 +165,7 @@ class Recognition(NamedTask):
         If only continuations are learned, the targets of every step: the next symbol, int64 (sum of T,), or all that
         may follow, bool (sum of T, K).
         """
-        tokens_of(sequences)
-        if len(sequences.values) and sequences.values.max() >= self.dim_input:
-            raise InvalidArgument(f"sequences must hold tokens below {self.dim_input}, the symbols of the language")
+        tokens_of(self, sequences)
         if self.per_step:
             return self._truth_of_steps(sequences)
         return self.language.contains(sequences.values, sequences.offsets).astype(np.int64)

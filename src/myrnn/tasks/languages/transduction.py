@@ -96,7 +96,7 @@ class DeepMind(NamedTask):
 
     def truth(self, sequences: Sequences) -> Integers:
         """Return the right class of every sequence, int64 (N,), or of every step, -1 where nothing is asked."""
-        values = tokens_of(sequences)
+        values = tokens_of(self, sequences)
         sizes, possible = self._parts(sequences.lengths)
         if not possible.all():
             raise InvalidArgument(f"{self.language_name} has no sequence of length {sequences.lengths[~possible][0]}")
