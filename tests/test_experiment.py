@@ -90,6 +90,7 @@ def test_the_seed_draws_the_weights():
         ({"model": {"activation": "rellu"}}, "activation must be one of 'relu', 'tanh', not 'rellu'; did you .*"),
         ({"model": {"name": "gru", "activation": "relu"}}, "model gru has no setting 'activation', only 'name', .*"),
         ({"model": {"name": 3}}, "name must be a word, not 3"),
+        ({"model": "rwkv7:heads=3,layers=2"}, "heads must divide dim_recurrent, 50, which 3 does not"),
         ({"optimizer": {"learning_rate": "fast"}}, "learning_rate must be a number, not 'fast'"),
         ({"optimizer": {"learning_rate": -1}}, "learning_rate must be at least 0, not -1.0"),
         ({"optimizer": {"beta1": float("nan")}}, "beta1 must be finite, not nan"),

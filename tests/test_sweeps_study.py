@@ -246,6 +246,10 @@ def test_a_section_can_be_one_line(one_line, in_full):
         ({"model": {"name": "gru", "activation": "relu"}}, f"[model] {NO_SETTING_OF_GRU}"),
         ({"model": {"dim_recurrent": [10, "x"]}}, "[model] dim_recurrent must be an integer, not 'x'"),
         ({"model": {"dim_recurrent": [10, 0]}}, "[model] dim_recurrent must be at least 1, not 0"),
+        (
+            {"model": {"name": "deltaproduct", "dim_recurrent": 4, "heads": [2, 3]}},
+            "[model] heads must divide dim_recurrent, 4, which 3 does not",
+        ),
         ({"model": {"dim_recurrent": 10**9}}, "[model] dim_recurrent must be at most 50000, not 1000000000"),
         ({"evaluation": {"samples": 10**9}}, "[evaluation] samples must be at most 10000000, not 1000000000"),
         ({"task": {"pattern_length_max": 10**9}}, "[task] pattern_length_max must be at most 20000, not 1000000000"),

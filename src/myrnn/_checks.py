@@ -103,6 +103,12 @@ def broken_bound(
     return None
 
 
+def divides(name: str, value: int, of: str, whole: int) -> None:
+    """Raise InvalidArgument unless the integer `value` divides `whole`, which is called `of`."""
+    if whole % value:
+        raise InvalidArgument(f"{name} must divide {of}, {whole}, which {value} does not")
+
+
 def flag(name: str, value: Any) -> bool:
     """Return `value` as a bool, or raise InvalidArgument: other values are no truth values here."""
     if not isinstance(value, bool | np.bool_):

@@ -94,6 +94,11 @@ class Setting:
         return tuple(listed())
 
     @property
+    def divides(self) -> str | None:
+        """The name of the setting that it must divide, from ``extra["divides"]``."""
+        return (self.meta.extra or {}).get("divides")
+
+    @property
     def parts(self) -> tuple[Any, ...]:
         """The possible types of the value, None among them."""
         return get_args(self.kind) if get_origin(self.kind) in (Union, types.UnionType) else (self.kind,)
@@ -166,8 +171,14 @@ class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
     def __post_init__(self) -> None:
         """Check all values."""
-        for setting in settings_of(type(self)):
+        settings = settings_of(type(self))
+        for setting in settings:
             self._keep(setting.name, setting.checked(getattr(self, setting.name)))
+        for setting in settings:
+            if setting.divides:
+                _checks.divides(
+                    setting.name, getattr(self, setting.name), setting.divides, getattr(self, setting.divides)
+                )
 
     def _keep(self, name: str, value: Any) -> None:
         """Set a value while the section is made."""

@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 from myrnn import _checks
 from myrnn._keywords import keywords
-from myrnn.errors import InvalidArgument
 from myrnn.models.dense import HeadwiseDense, Maker, dense
 from myrnn.models.model import check_sequence
 
@@ -38,7 +37,15 @@ GatedInit = Annotated[
     Literal["glorot", "orthogonal"],
     Meta(description="The initialization of the recurrent weights: glorot or orthogonal."),
 ]
-Heads = Annotated[int, Meta(ge=1, le=1_000, description="The number of heads, which share the units equally.")]
+Heads = Annotated[
+    int,
+    Meta(
+        ge=1,
+        le=1_000,
+        description="The number of heads, which share the units equally.",
+        extra={"divides": "dim_recurrent"},
+    ),
+]
 
 # The state of a layer: the hidden state h, which is its output, and whatever else the next step reads.
 State = tuple[Any, ...]
@@ -93,8 +100,7 @@ class HeadsLayer(Layer):
     """
 
     def __init__(self, dim_input: int, dim_recurrent: int, heads: int) -> None:
-        if dim_recurrent % heads:
-            raise InvalidArgument(f"heads must divide dim_recurrent, {dim_recurrent}, which {heads} does not")
+        _checks.divides("heads", heads, "dim_recurrent", dim_recurrent)
         super().__init__(dim_recurrent)
         self.dim_input, self.heads, self.dim_head = dim_input, heads, dim_recurrent // heads
 
