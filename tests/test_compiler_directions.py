@@ -59,23 +59,39 @@ def key_of_their_sum(m, s, row, old):
     return s, s * key
 
 
+def sum_of_two_rows(m, s, row, old):
+    s = tanh(s @ m.u + row + old)
+    return s, s
+
+
+def product_of_what_is_made_of_each(m, s, row, old):
+    s = tanh(s @ m.u + row + tanh(old @ m.u))
+    return s, s * tanh(old)
+
+
 class BothWays:
-    """Adds the outputs of both directions; `layers` of them, and of all steps, the last ones, or the largest ones."""
+    """Adds the outputs of both directions; `layers` of them, and of all steps, the last ones, or the largest ones.
+
+    Rows may be made by a function that both directions share, such as an embedding.
+    """
 
     dim_input = C
 
-    def __init__(self, kind, lag, *, of="all steps", layers=1, tied=False):
+    def __init__(self, kind, lag, *, of="all steps", layers=1, tied=False, made=None):
         rng = np.random.default_rng(0)
-        self.kind, self.lag, self.of = kind, lag, of
-        self.layers = [(Direction(rng, n), Direction(rng, n)) for n in (C, D)[:layers]]
+        self.kind, self.lag, self.of, self.made = kind, lag, of, made
+        self.layers = [(Direction(rng, n), Direction(rng, n)) for n in (D if made else C, D)[:layers]]
         if tied:
             self.layers = [(there, there) for there, _ in self.layers]
-        (self.v,) = weights(rng, (D, K))
+        self.v, self.e = weights(rng, (D, K), (C, D))
         directions = dict.fromkeys(direction for pair in self.layers for direction in pair)
         self.parameters = (*(p for direction in directions for p in direction.parameters), self.v)
+        self.parameters += (self.e,) if made else ()
 
     def __call__(self, x):
         rows = [row[None] for row in x]
+        if self.made is not None:
+            rows = [self.made(row @ self.e) for row in rows]
         for there, back in self.layers:
             ahead = there.outputs(rows, self.lag, self.kind)
             behind = back.outputs(rows[::-1], self.lag, self.kind)
@@ -112,7 +128,32 @@ CASES = [
 ]
 
 
-@pytest.mark.parametrize(("kind", "lag", "options", "expected"), the_rest_is_long(CASES, CASES[0]))
+# Both directions read the same made rows; states hold these, and not what they are made of.
+LINEAR, CURVED = {"made": mg.positive}, {"made": tanh}
+LAST, LAST_CURVED = {"of": "last", **LINEAR}, {"of": "last", **CURVED}
+MADE = [
+    (sum_of_two_rows, 1, LAST, [[D] * 2] * 2),
+    (sum_of_two_rows, 1, LINEAR, [[D] * 2, [D] * 2, []]),
+    (sum_of_two_rows, 2, LAST, [[D] * 3] * 2),
+    (sum_of_two_rows, 3, LAST_CURVED, [[D] * 4] * 2),
+    (sum_of_two_rows, 1, {"layers": 2, **LAST}, None),
+    # The logits also read the last two rows of each direction.
+    (gate_by_two_rows, 1, LAST, [[D] * 3] * 2),
+    (gate_by_two_rows, 1, LAST_CURVED, [[D] * 3] * 2),
+    (gate_by_two_rows, 1, {"tied": True, **LAST}, [[D] * 3] * 2),
+    (gate_by_two_rows, 2, LAST, [[D] * 4] * 2),
+    (state_and_output_of_two_rows, 1, LAST, None),
+    (key_of_their_sum, 1, LAST, None),
+    (product_of_what_is_made_of_each, 1, LAST, None),
+    (product_of_what_is_made_of_each, 1, LINEAR, None),
+    (product_of_what_is_made_of_each, 1, CURVED, None),
+    (gate_by_two_rows, 1, {"of": "the largest", **LINEAR}, None),
+]
+
+
+@pytest.mark.parametrize(
+    ("kind", "lag", "options", "expected"), the_rest_is_long([*CASES, *MADE], CASES[0], MADE[0], MADE[5])
+)
 def test_each_direction_has_its_own_rows(kind, lag, options, expected):
     compiled = compile(BothWays(kind, lag, **options), max_length=14, check=False)
     if expected is not None:

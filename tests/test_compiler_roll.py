@@ -296,7 +296,9 @@ def test_a_loop_that_carries_rows_leaves_them_to_a_loop_in_the_other_direction()
     recurrence = rolled(both_ways_over_two_rows)[1]
     # The last two rows, a product with the last one, and s.
     assert [sorted(n.size for n in loop.step) for loop in recurrence.loops] == 2 * [[C, C, D, D]]
-    assert not any(loop.kept for loop in recurrence.loops)
+    # Only the product with each row is passed on, and no step differs.
+    assert [[n.size for n in loop.kept.values()] for loop in recurrence.loops] == [[D], []]
+    assert not any(n.operation == "select" for n in topological(recurrence.step))
 
 
 def test_a_model_can_treat_an_empty_sequence_differently():

@@ -96,6 +96,16 @@ def test_an_embedding_of_one_hot_rows_is_a_table_of_vectors():
         pytest.param({"cell": "rwkv7", "layers": 1}, id="rwkv7", marks=pytest.mark.long),
         # Their outputs read the rows below, also earlier ones.
         pytest.param({"cell": "rwkv7", "layers": 1, **BOTH_WAYS}, id="rwkv7 both ways", marks=pytest.mark.long),
+        pytest.param(
+            {"cell": "rwkv7", "layers": 1, "dim_embedding": 2, **BOTH_WAYS},
+            id="rwkv7 both ways over an embedding",
+            marks=pytest.mark.long,
+        ),
+        pytest.param(
+            {"cell": "mamba", "layers": 1, "dim_embedding": 2, **BOTH_WAYS},
+            id="mamba both ways over an embedding",
+            marks=pytest.mark.long,
+        ),
         pytest.param({"cell": "lru", "layers": 2, **BOTH_WAYS}, id="lru both ways", marks=pytest.mark.long),
         pytest.param(
             {"cell": "mamba", "layers": 2, "convolution": 5, **BOTH_WAYS}, id="mamba both ways", marks=pytest.mark.long

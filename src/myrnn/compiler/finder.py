@@ -14,7 +14,7 @@ from myrnn.compiler.differences import ADVICE, both_lines, describe, first_diffe
 from myrnn.compiler.found import Found, LaggedRow, PassedValue, View, leaf_of
 from myrnn.compiler.graph import Node, substitute, topological
 from myrnn.compiler.labels import Around, FoundLoop, Label, Labels
-from myrnn.compiler.leaves import Final, Kept, LoopState, Row
+from myrnn.compiler.leaves import Final, Kept, LoopState, Row, Stepwise
 from myrnn.compiler.loops import Loop, placeholders
 from myrnn.compiler.record import Origin
 from myrnn.compiler.states import Variables, minimum_cut
@@ -115,7 +115,9 @@ class Finder:
                 self._check_all_steps(found.loop, longest)
             kept, ends = self._read_outside(longest, found)
             read = dict.fromkeys([*kept, *(node for node, _ in ends)])
-            passed = {n: self._passed(n, k, longest, found) for k, n in enumerate(read, len(self.so_far.passed))}
+            numbers = {n: k for k, n in enumerate(read, len(self.so_far.passed))}
+            sequences = {**found.rows, **{n: Kept(numbers[n]) for n in kept}}
+            passed = {n: self._passed(n, k, sequences, longest, found) for n, k in numbers.items()}
             # A value read some steps before the end is passed on step by step.
             more = [
                 self._around(longest, n, i) for n, lag in ends if lag or passed[n].last is None for i in range(lag + 1)
@@ -313,15 +315,16 @@ class Finder:
         if self.view.output in labels:
             readers[self.view.output] += 1
         end, kept, ends = self.view.length - 1, dict[Node, None](), dict[Label, None]()
+        of_row, held = of_loop.of_row, of_loop.held
         often: Counter[Label] = Counter()
         for node, count in readers.items():
             for label in labels[node]:
                 often[label] += count
         for node in readers:
             for template, t in labels[node]:
-                if t == self.middle and not isinstance(template.leaf, LoopState) and template not in of_loop.of_row:
+                if t == self.middle and not isinstance(template.leaf, LoopState) and template not in of_row:
                     kept[template] = None
-        of_rows = of_loop.of_row.keys() | of_loop.rows.keys()
+        of_rows = of_row.keys() | {state for state, (node, _) in held.items() if node in of_row}
         for node in readers:
             of_kept = [one for one in labels[node] if one[0] in kept]
             template, t = max(of_kept or labels[node], key=lambda one: one[1])
@@ -329,6 +332,10 @@ class Finder:
             is_end = (not of_kept and template not in of_rows) or often[template, t] > often[template, self.middle]
             if is_end and t >= (end if of_kept else end - self.so_far.traced.back):
                 ends[template, end - t] = None
+        # An end that is made of a row is the last one of a sequence, if the rest reads what is made of each row.
+        often_read = topological([node for node in of_row if often[node, self.middle]])
+        made = (held.get(node, (node, 0))[0] for node, _ in ends)
+        kept |= dict.fromkeys(n for n in made if n in of_row and n not in of_loop.rows and n in often_read)
         return list(kept), list(ends)
 
     def _around(self, labels: Labels, template: Node, lag: int = 0) -> tuple[Node, ...]:
@@ -338,15 +345,18 @@ class Finder:
             raise self._looks_back([])
         return tuple(where[one] for one in wanted)
 
-    def _passed(self, template: Node, number: int, labels: Labels, of_loop: FoundLoop) -> PassedValue:
-        """Return the passed value of a node of the step."""
+    def _passed(
+        self, template: Node, number: int, sequences: Mapping[Node, Stepwise], labels: Labels, of_loop: FoundLoop
+    ) -> PassedValue:
+        """Return the passed value of a node of the step; `sequences` are the nodes that have a row at every step."""
         cut, here = of_loop.cut, self._around(labels, template)[self.middle - self.around[0]]
         known = dict(zip(cut, placeholders(self.build, [n.size for n in cut], self.first), strict=True))
         order = topological([here], stop=known)
         last = None
         if not any(isinstance(n.leaf, Row) and n not in known for n in order):
             (last,) = substitute(self.build, [here], {**known, **self.so_far.final_to_state(order, known)})
-        row = of_loop.rows.get(template, LaggedRow(Kept(number), 0))
+        node, lag = of_loop.held.get(template, (template, 0))
+        row = LaggedRow(sequences[node], lag) if node in sequences else LaggedRow(Kept(number), 0)
         return PassedValue(template, self.backward, last, len(self.so_far.loops), row)
 
     def _with(

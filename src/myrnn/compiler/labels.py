@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 from myrnn.compiler.beginning import Beginning
-from myrnn.compiler.found import Found, LaggedRow, View
+from myrnn.compiler.found import Found, View
 from myrnn.compiler.graph import Node, topological
 from myrnn.compiler.leaves import INPUT, Drawn, Final, Given, Kept, LoopState, Parameter, StepNumber, Stepwise
 from myrnn.compiler.loops import Loop, Steps, placeholders
@@ -40,22 +40,29 @@ class FoundLoop:
         return placeholders(self.so_far.build, [n.size for n in self.loop.step], self.so_far.states)
 
     @cached_property
-    def rows(self) -> Mapping[Node, LaggedRow]:
-        """What steps read, of the sequence and of earlier loops, and the states that are earlier rows."""
-        build, so_far = self.so_far.build, self.so_far
-        read = {k: size for k, size in so_far.read_by_steps.items() if not isinstance(k, Given) or isinstance(k, Drawn)}
-        found = {build.leaf(one, size): LaggedRow(one, 0) for one, size in read.items()}
-        after = dict(zip(self.states, self.loop.step, strict=True))
-        while more := [state for state, node in after.items() if node in found and state not in found]:
-            rows = {state: found[after[state]] for state in more}
-            found |= {state: LaggedRow(row.of, row.lag + 1) for state, row in rows.items()}
+    def held(self) -> Mapping[Node, tuple[Node, int]]:
+        """The states that only hold what an earlier step computed or read -> that node, and how many steps ago."""
+        after, found = dict(zip(self.states, self.loop.step, strict=True)), dict[Node, tuple[Node, int]]()
+        for state in self.states:
+            node, lag = state, 0
+            # States may be copied in a circle.
+            while node in after and lag <= len(after):
+                node, lag = after[node], lag + 1
+            if node not in after:
+                found[state] = node, lag
         return found
+
+    @cached_property
+    def rows(self) -> Mapping[Node, Stepwise]:
+        """What steps read, of the sequence and of earlier loops -> of which of them it is the row."""
+        read = self.so_far.read_by_steps.items()
+        return {self.so_far.build.leaf(k, n): k for k, n in read if not isinstance(k, Given) or isinstance(k, Drawn)}
 
     @cached_property
     def of_row(self) -> Mapping[Node, None]:
         """What the step reads, and values that are made only of the row of the sequence."""
-        read = [leaf for leaf, row in self.rows.items() if row.lag == 0]
-        return _made_of([leaf for leaf in read if leaf.leaf == INPUT], self.template.values()) | dict.fromkeys(read)
+        inputs = [leaf for leaf, of in self.rows.items() if of == INPUT]
+        return _made_of(inputs, self.template.values()) | dict.fromkeys(self.rows)
 
     @cached_property
     def of_several_rows(self) -> list[Node]:
