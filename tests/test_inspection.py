@@ -27,7 +27,8 @@ from myrnn.inspection import (
     recurrent_eigenvalues,
     state_space,
 )
-from myrnn.models import GRU, LSTM, RNN
+from myrnn.models import GRU, LRU, LSTM, MLSTM, RNN, RWKV7, GatedDeltaNet, Mamba
+from myrnn.models.stacked import Stacked as StackedCells
 from myrnn.plots import plot_matrices
 from myrnn.sequences import Sequences
 from myrnn.tasks import TwinHalves
@@ -741,6 +742,36 @@ def test_the_state_that_the_logits_come_from_is_shown(compiled):
     assert inspect(compiled_once(BothWaysTwice), np.zeros((2, 5), dtype=np.float32), 0).main_state == "d"
     assert state_space(compiled[LSTM], TASK, samples=5).state == "h"
     assert inspect(compiled[LSTM], DIGITS).main_state == "h"
+
+
+@pytest.mark.parametrize(
+    ("kind", "settings", "shown", "main"),
+    the_rest_is_long(
+        [
+            GATED := (GatedDeltaNet, {}, ["S"], "S"),
+            (MLSTM, {}, ["m", "C", "n"], "C"),
+            (LRU, {}, ["real", "imaginary"], "real"),
+            (Mamba, {}, ["s"], "s"),
+            (RWKV7, {}, ["S"], "S"),
+            PER_STEP := (StackedCells, {"cell": "lstm", "layers": 1, "per_step": True}, ["c", "h"], "h"),
+        ],
+        GATED,
+        PER_STEP,
+    ),
+)
+def test_states_that_are_made_of_the_last_rows_alone_are_not_shown(kind, settings, shown, main):
+    compiled, data = compile(kind(3, 4, 2, **settings, rng=0)), Sequences([0, 1, 2, 2, 1], [0, 3, 5], [0, 1], 3)
+    found = inspect(compiled, [0, 1, 2, 1])
+    assert (list(found.states), found.main_state) == (shown, main)
+    assert [name for name in found.table().columns if "dL" in name] == [f"|dL/d{name}|" for name in (*shown, "x")]
+    if not compiled.per_step:
+        assert list(gradient_flow(compiled, data).mean) == shown
+        assert state_space(compiled, data).state == main
+
+
+def test_states_of_a_model_without_others_are_made_of_the_last_rows():
+    compiled = compile(LastRow(np.random.default_rng(0)), dim_input=4)
+    assert tuple(inspect(compiled, [0, 1, 2]).states) == compiled.state_names
 
 
 def test_features_have_no_symbols():

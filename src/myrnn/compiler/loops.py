@@ -130,6 +130,28 @@ class Recurrence:
         firsts = zip(self.loops, self.first_states, strict=True)
         return [placeholders(self.build, [n.size for n in loop.step], first) for loop, first in firsts]
 
+    @cached_property
+    def sources(self) -> list[set[int]]:
+        """The states that each state is made of, in any earlier step; it is one of them if it depends on its past."""
+        found, kept = list[set[int]](), dict[int, set[int]]()
+
+        def read(node: Node) -> set[int]:
+            states = {state.number for state in leaves_of(LoopState, [node])}
+            return states.union(*(kept[one.number] for one in leaves_of(Kept, [node])))
+
+        for loop in self.loops:
+            found += map(read, loop.step)
+            kept |= {k: read(node) for k, node in loop.kept.items()}
+        while (more := [own.union(*(found[i] for i in own)) for own in found]) != found:
+            found = more
+        return found
+
+    @property
+    def memories(self) -> list[int]:
+        """The states that may depend on all steps before: the others are made of the last few rows alone."""
+        lasting = {i for i, own in enumerate(self.sources) if i in own}
+        return [i for i, own in enumerate(self.sources) if own & lasting]
+
     def loop_of(self, state: int) -> Loop:
         """Return the loop of a state."""
         return self.loops[bisect_right(self.first_states, state) - 1]

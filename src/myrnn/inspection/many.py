@@ -15,7 +15,7 @@ from myrnn.compiler.native import Observation
 from myrnn.compiler.reference import input_width
 from myrnn.errors import InvalidArgument, NotFinite
 from myrnn.evaluation.classify import as_tested, drawn_or_given
-from myrnn.inspection.one import compiled_of, main_state, norms
+from myrnn.inspection.one import compiled_of, main_state, norms, shown_states
 from myrnn.models.model import network_of, parameters_of
 from myrnn.sequences import Sequences
 
@@ -83,7 +83,7 @@ class GradientFlow(results.Result):
     count : ndarray, int64 (L,)
         The number of sequences that are long enough.
     mean : dict of str to ndarray, float64 (L,)
-        The geometric mean of the norm for every state.
+        The geometric mean of the norm for every state of `Inspection`.
     low, high : dict of str to ndarray, float64 (L,)
         The 10 % and the 90 % quantile.
     zeros : dict of str to ndarray, float64 (L,)
@@ -174,11 +174,13 @@ def gradient_flow(
     """
     model, task_or_sequences = as_tested(model, task_or_sequences)
     compiled, sequences = _compiled_with_sequences(model, task_or_sequences, samples, seed)
-    names = compiled.state_names
+    names = shown_states(compiled)
+    places = [compiled.state_names.index(name) for name in names]
     # One row per sequence, the last step first; NaN for sequences that are too short.
     table = np.full((len(names), len(sequences), int(sequences.lengths.max())), np.nan)
     for i, seen in enumerate(_observations(compiled, sequences)):
-        for state, gradients in enumerate(seen.state_gradients):
+        for state, place in enumerate(places):
+            gradients = seen.state_gradients[place]
             table[state, i, : len(gradients) - 1] = norms(gradients[:0:-1])
     last = np.sqrt((table[:, :, 0] ** 2).sum(axis=0))
     is_finite = np.isfinite(last)
@@ -314,7 +316,7 @@ def state_space(
     model, task_or_sequences, samples, seed
         As for `gradient_flow`.
     state : str, optional
-        The name of the state; by default the one that the logits are computed from.
+        The name of the state; by default the one that the logits are computed from, see `Inspection`.
     last : bool
         Whether to take only the state after the last step of each sequence.
 

@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from myrnn import _checks, results
 from myrnn.compiler import CompiledModel, compile
 from myrnn.compiler.compilation import MAX_LENGTH
-from myrnn.compiler.graph import leaves_of
-from myrnn.compiler.leaves import LoopState
+from myrnn.compiler.graph import topological
+from myrnn.compiler.leaves import Kept, LoopState
+from myrnn.compiler.loops import Recurrence
 from myrnn.errors import InvalidArgument, NotFinite
 from myrnn.models.model import parameter_names, parameters_of
 from myrnn.sequences import Sequences, one_hot
@@ -47,7 +48,8 @@ class Inspection(results.Result):
     loss : float
         The softmax cross-entropy, in nats; with classes per step, their mean.
     states : dict of str to ndarray, float32 (T, D)
-        Every state after every step.
+        Every state after every step. States that are made of the last few rows of the sequence alone, such as the row
+        of the step before, are left out, unless there are no others.
     initial_states : dict of str to ndarray, float32 (D,)
         Every state before the first step.
     logits : ndarray, float32 (T, K)
@@ -64,7 +66,7 @@ class Inspection(results.Result):
     symbol_names : tuple of str or None
         The names of the symbols; by default their numbers.
     main_state : str
-        The state that the logits are computed from, or the first of several.
+        The state that the logits are computed from; of several, the largest of those that depend on their own past.
 
     Examples
     --------
@@ -257,7 +259,8 @@ def inspect(
 
 
 def _named(compiled: CompiledModel, arrays: list[Floats]) -> Named:
-    return dict(zip(compiled.state_names, arrays, strict=True))
+    named = dict(zip(compiled.state_names, arrays, strict=True))
+    return {name: named[name] for name in shown_states(compiled)}
 
 
 def _predicted(logits: Floats) -> NDArray[np.int64]:
@@ -316,10 +319,32 @@ def one_sequence(
     return features, features.argmax(axis=1) if is_one_hot else None
 
 
+def shown_states(compiled: CompiledModel) -> tuple[str, ...]:
+    """Return the names of the states that hold more than the last few rows of the sequence, or of all if none does."""
+    names = compiled.state_names
+    return tuple(names[i] for i in compiled.recurrence.memories) or names
+
+
 def main_state(compiled: CompiledModel) -> str:
-    """Return the name of the state that the logits are computed from, or of the first of several."""
-    read = [state.number for state in leaves_of(LoopState, [compiled.recurrence.readout])]
-    return compiled.state_names[min(read, default=0)]
+    """Return the name of the state that the logits are computed from: of several, the one that is best to look at."""
+    recurrence, names = compiled.recurrence, compiled.state_names
+    read, sizes = _read_by_logits(recurrence), recurrence.state_sizes
+    shown = [names.index(name) for name in shown_states(compiled)]
+    return names[min(shown, key=lambda i: (i not in read, i not in recurrence.sources[i], -sizes[i]))]
+
+
+def _read_by_logits(recurrence: Recurrence) -> set[int]:
+    """Return the states that logits read: the last ones, or those after each step."""
+    found, kept, waiting = set[int](), recurrence.kept, [recurrence.readout]
+    for node in waiting:
+        for read in topological([node], stop=recurrence.step):
+            if isinstance(read.leaf, Kept):
+                waiting.append(kept[read.leaf.number])
+            elif isinstance(read.leaf, LoopState):
+                found.add(read.leaf.number)
+            elif read in recurrence.step:
+                found.add(recurrence.step.index(read))
+    return found
 
 
 def norms(rows: NDArray[np.float32]) -> NDArray[np.float64]:
