@@ -16,7 +16,7 @@ from myrnn.compiler.leaves import Input, Kept, Length, LoopState, Parameter
 from myrnn.compiler.probe import Traces
 from myrnn.compiler.roll import roll
 from myrnn.compiler.trace import trace_once
-from myrnn.models import GRU, LSTM, RNN
+from myrnn.models import GRU, LSTM, MLSTM, RNN, RWKV7, SLSTM, GatedDeltaNet, Mamba, StackRNN
 from myrnn.models.model import parameter_names
 
 
@@ -212,8 +212,70 @@ class SecondPass(Base):
         return g @ self.Wy
 
 
+class Heads(Base):
+    def __init__(self):
+        self.A, self.U, self.Wy = weight(5, 6), weight(3, 1), weight(6, 3)
+
+    def __call__(self, x):
+        h = np.zeros((3, 2), dtype=np.float32)
+        for x_t in x:
+            z = (x_t @ self.A).reshape(3, 2)
+            h = mg.tanh(z * self.U + h[::-1] + (h * h).sum(axis=0) * 0.1 + h.sum(axis=1, keepdims=True) * 0.2)
+        return h.reshape(1, 6) @ self.Wy
+
+
+class DeltaNet(Base):
+    """A state that is a matrix, with products of columns and rows and of a vector and a column."""
+
+    def __init__(self):
+        super().__init__()
+        self.K, self.V, self.b = weight(5, 7), weight(5, 7), weight(5, 1)
+
+    def __call__(self, x):
+        S = np.zeros((7, 7), dtype=np.float32)
+        for x_t in x:
+            k = mg.tanh(x_t[None] @ self.K)
+            k = k / mg.sqrt((k * k).sum() + 1e-6)
+            S = S + k.T * (sigmoid(x_t[None] @ self.b) * (x_t[None] @ self.V - k @ S))
+        return x[-1:] @ self.A @ S @ self.Wy
+
+
+class DeltaNetWithHeads(Base):
+    """A matrix for each of two heads of three units, with a decay for each row and one for each head."""
+
+    def __init__(self):
+        self.K, self.V, self.a, self.b = weight(5, 6), weight(5, 6), weight(5, 6), weight(5, 2)
+        self.scale, self.Wy = weight(1, 3), weight(6, 3)
+
+    def __call__(self, x):
+        S = np.zeros((2, 3, 3), dtype=np.float32)
+        for x_t in x:
+            k = (x_t[None] @ self.K).reshape(2, 1, 3)
+            k = k / mg.sqrt((k * k).sum(axis=-1, keepdims=True) + 1e-6)
+            decay = sigmoid(x_t[None] @ self.a).reshape(2, 3, 1) * sigmoid(x_t[None] @ self.b).reshape(2, 1, 1)
+            change = (x_t[None] @ self.V).reshape(2, 1, 3) - mg.matmul(k, S)
+            S = decay * S + mg.swapaxes(k, 1, 2) * change
+        read = mg.matmul((x[-1:] @ self.a).reshape(2, 1, 3), S) * self.scale
+        return read.reshape(1, 6) @ self.Wy
+
+
+class Halves(Base):
+    """Rows of two halves, which change places at each step."""
+
+    def __init__(self):
+        super().__init__()
+        self.C = weight(5, 6)
+
+    def __call__(self, x):
+        M = np.zeros((5, 6), dtype=np.float32)
+        for x_t in x:
+            M = mg.concatenate([M[:, 3:], mg.tanh(M[:, :3] + x_t[:, None] + (M * self.C).sum())], axis=1)
+        return M.reshape(1, 30)[:, :7] @ self.Wy
+
+
 ONE_LOOP = (
     FastWeights, Lag, TwoLayers, MeanOverTime, Precedence, Collisions, SameExpressionTwice, Gates, Backwards,
+    Heads, DeltaNet, DeltaNetWithHeads, Halves,
 )  # fmt: skip
 SEVERAL_LOOPS = (BothWays, BothWaysTwice, SecondPass)
 
@@ -234,18 +296,6 @@ class Deep(Base):
         for _ in range(250):
             held[0] = mg.tanh(held[0] * 1.5) - 0.1
         return held[0]
-
-
-class Heads(Base):
-    def __init__(self):
-        self.A, self.U, self.Wy = weight(5, 6), weight(3, 1), weight(6, 3)
-
-    def __call__(self, x):
-        h = np.zeros((3, 2), dtype=np.float32)
-        for x_t in x:
-            z = (x_t @ self.A).reshape(3, 2)
-            h = mg.tanh(z * self.U + h[::-1] + (h * h).sum(axis=0) * 0.1 + h.sum(axis=1, keepdims=True) * 0.2)
-        return h.reshape(1, 6) @ self.Wy
 
 
 def rolled(model):
@@ -281,11 +331,9 @@ FUNCTIONS = {
     "sigmoid": lambda a: 1 / (1 + np.exp(-a)),
     "relu": lambda a: np.maximum(a, 0),
     "softmax": lambda a, axis=-1: np.exp(a) / np.exp(a).sum(axis=axis, keepdims=True),
-    "join": lambda *a: np.concatenate(a, axis=-1),
-    "outer": lambda a, b: np.outer(a, b),
-    "tanh": np.tanh,
-    "zeros": np.zeros,
-    "sum": lambda a, axis=None: a.sum(axis=axis, keepdims=axis == -1),
+    "join": lambda *a, axis=-1: np.concatenate(a, axis=axis),
+    **{name: getattr(np, name) for name in ("abs", "broadcast_to", "exp", "logaddexp", "maximum", "outer", "sqrt")},
+    **{name: getattr(np, name) for name in ("sum", "tanh", "zeros")},
 }
 
 
@@ -294,14 +342,22 @@ def computed(text, names):
     plain = {}
     for i, name in enumerate(sorted(names, key=len, reverse=True)):
         text = re.sub(rf"(?<![\w.]){re.escape(name)}(?![\w'.])(?!\w*\()", f"n{i}_", text)
-        text = re.sub(rf"(?<![\w.]){re.escape(name)}(?=\.T)", f"n{i}_", text)
+        text = re.sub(rf"(?<![\w.]){re.escape(name)}(?=\.(m?T|ravel|reshape)\b)", f"n{i}_", text)
         plain[f"n{i}_"] = names[name]
     return eval(text, {**FUNCTIONS, "__builtins__": {}}, plain)
 
 
 @pytest.mark.parametrize(
     "make",
-    most_are_long([*ONE_LOOP, *SEVERAL_LOOPS, *(lambda k=k: k(5, 7, 3, rng=0) for k in (RNN, GRU, LSTM))], 3),
+    most_are_long(
+        [
+            *ONE_LOOP,
+            *SEVERAL_LOOPS,
+            *(lambda k=k: k(5, 7, 3, rng=0) for k in (RNN, GRU, LSTM, Mamba, StackRNN)),
+            *(lambda k=k: k(5, 8, 3, heads=2, rng=0) for k in (GatedDeltaNet, MLSTM, RWKV7, SLSTM)),
+        ],
+        3,
+    ),
 )
 def test_printed_equations_evaluate_to_the_numbers_of_the_recurrence(make):
     model = make()
@@ -311,15 +367,12 @@ def test_printed_equations_evaluate_to_the_numbers_of_the_recurrence(make):
 def assert_right(model, recurrence, equations):
     """Evaluate equations, and compare their numbers with those of the recurrence."""
     rng = np.random.default_rng(1)
-    square = {"F": (7, 7)}
-    states = {
-        name: rng.normal(size=size) * 0.5 for name, size in zip(equations.states, recurrence.state_sizes, strict=True)
-    }
+    shapes = zip(equations.states, equations.shapes, strict=True)
+    states = {name: rng.normal(size=shape) * 0.5 for name, shape in shapes}
     row = rng.normal(size=recurrence.dim_input)
     kept = {k: rng.normal(size=node.size) * 0.5 for k, node in recurrence.kept.items()}
-    known = values_of(recurrence, model, list(states.values()), kept, row)
-    names = {name: value.reshape(square.get(name, value.shape)) for name, value in states.items()}
-    names |= {f"{name}[t]": kept[k] for k, name in kept_names(recurrence).items()}
+    known = values_of(recurrence, model, [np.ravel(state) for state in states.values()], kept, row)
+    names = states | {f"{name}[t]": kept[k] for k, name in kept_names(recurrence).items()}
     names |= {equations.sequence: row, "T": 4.0}
     for name, parameter in zip(parameter_names(model), model.parameters, strict=True):
         data = parameter.data.astype(np.float64)
@@ -330,12 +383,12 @@ def assert_right(model, recurrence, equations):
         expected = evaluate([e.node for e in part], known, np.float64)
         for equation, value in zip(part, expected, strict=True):
             result = computed(equation.text, found)
-            wanted = value.reshape(square.get(equation.name.rstrip("'"), value.shape))
+            wanted = value.reshape(equation.shape)
             np.testing.assert_allclose(
                 np.broadcast_to(result, wanted.shape), wanted, rtol=1e-5, atol=1e-6, err_msg=str(equation)
             )
             if all(part is not loop.initial for loop in equations.loops):
-                found[equation.name] = wanted
+                found[equation.name] = result
 
 
 @pytest.mark.long
@@ -395,11 +448,11 @@ def test_a_name_ends_with_the_step():
     assert [str(e) for e in equations.readout] == ["u = tanh(h @ B)", "logits = (u ** 2) @ Wy"]
 
 
-def test_broadcast_values_have_no_index_and_sums_name_their_axis():
+def test_values_have_shapes_and_sums_name_their_axis():
     step = written(Heads())[1].loops[0].step
     assert [str(e) for e in step] == [
         "z = x @ A",
-        "h = tanh(z * U + h[[4, 5, 2, 3, ...]] + sum(h ** 2, axis=0) * 0.1 + sum(h, axis=-1) * 0.2)",
+        "h = tanh(z.reshape(3, 2) * U + h[2::-1] + sum(h ** 2, axis=0) * 0.1 + (sum(h, axis=-1) * 0.2)[:, None])",
     ]
 
 

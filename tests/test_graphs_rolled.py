@@ -12,6 +12,7 @@ from tests.test_compiler_equations import (
     BothWays,
     BothWaysTwice,
     Collisions,
+    DeltaNetWithHeads,
     FastWeights,
     Gates,
     Lag,
@@ -174,6 +175,11 @@ def test_a_state_that_is_a_matrix_is_shown_as_one():
     drawing = drawn(FastWeights())
     assert [n.details[-1] for n in drawing.nodes if n.label in ("F = 0", "F")] == ["7×7", "7×7"]  # noqa: RUF001
     assert drawing.title == "FastWeights: states h (7), F (49), 105 parameters"
+
+
+def test_states_of_heads_show_the_shape_of_all_their_matrices():
+    cards = [n for n in drawn(DeltaNetWithHeads()).nodes if n.label in ("S = 0", "S", "S' =")]
+    assert [card.details[-1] for card in cards] == ["2×3×3"] * 3  # noqa: RUF001
 
 
 def test_a_held_state_and_a_learned_start_have_separate_cards():

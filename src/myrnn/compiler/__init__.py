@@ -9,10 +9,10 @@ has no loops), `derive` (with `loss`, `split`, `kept_products` and `beforehand`)
 `buffers`, `fuse`, `joined`, `forms`, `instructions` and `addresses`) and `render` (which makes a `program`); `portable`
 and `specialize` (programs that other languages run); `carry` and `streams` (states carried from one piece of a sequence
 to the next); `by_symbol` (what a symbol alone decides, once for each); `reach` (which parameters have a gradient);
-`printer` and `equations` (every stage as text); `runtime` (functions that emitted code calls), `cache`, `memory`,
-`shards` and `native` (machine code); `verify` (comparison with MyGrad); `guard` (checks of a compiled model in use);
-`passes` (the list of passes); `reader` (sequences read by native code); `model` (compiled models) and `compilation`
-(how they are made).
+`printer`, `array_text` and `equations` (every stage as text); `runtime` (functions that emitted code calls), `cache`,
+`memory`, `shards` and `native` (machine code); `verify` (comparison with MyGrad); `guard` (checks of a compiled model
+in use); `passes` (the list of passes); `reader` (sequences read by native code); `model` (compiled models) and
+`compilation` (how they are made).
 """
 
 from myrnn.compiler.compilation import compile

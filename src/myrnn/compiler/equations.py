@@ -10,6 +10,7 @@ from functools import reduce
 from itertools import count
 from typing import Any
 
+from myrnn.compiler.array_text import ArrayText, Shape, array_texts
 from myrnn.compiler.carry import carried_of, steps_so_far
 from myrnn.compiler.derive import Derivative, Hoisted, Pullback
 from myrnn.compiler.graph import Node, topological
@@ -205,6 +206,7 @@ class Equation:
     node: Node
     # The names on the right side, in order and once each: leaves, and the nodes of other equations.
     reads: tuple[Node, ...]
+    shape: Shape  # of the value as an array
 
     def __str__(self) -> str:
         """Return ``name = text``."""
@@ -231,6 +233,7 @@ class Equations:
     loops: tuple[LoopEquations, ...]
     readout: tuple[Equation, ...]
     states: tuple[str, ...]
+    shapes: tuple[Shape, ...]  # those of the states
     # The name of the current row of the sequence: ``x``, unless the model uses that name for something else.
     sequence: str
 
@@ -244,38 +247,60 @@ class Equations:
 
 
 def write_equations(recurrence: Recurrence) -> Equations:
-    """Write the initial states, the steps and the readout as equations."""
-    r, states = recurrence, state_names(recurrence)
+    """Write the initial states, the steps and the readout as equations, which are right as NumPy."""
+    r, states, arrays = recurrence, state_names(recurrence), array_texts(recurrence)
     row = r.build.leaf(INPUT, r.dim_input)
     leaves, variables = leaf_names(r, states, [row, *r.nodes]), variables_of(r)
     lines = {node: origin.line for node, origin in r.origins.items() if node.inputs}
-    printer, kept, loops = Printer(leaves, 10 * LONGEST), kept_names(r), []
+    printer, kept, loops = _printer(leaves, 10 * LONGEST, arrays), kept_names(r), []
+    shapes = tuple(arrays[leaf].shape for several in r.state_leaves for leaf in several)
     for loop, first in zip(r.loops, r.first_states, strict=True):
         own = states[first : first + len(loop.step)]
         initial = tuple(
-            Equation(name, printer.expression(node), node, _reads(printer, node))
-            for name, node in zip(own, loop.initial, strict=True)
+            Equation(name, _initial(printer, node, arrays[node], shape), node, _reads(printer, node), shape)
+            for name, node, shape in zip(own, loop.initial, shapes[first:], strict=False)
         )
         # A state that does not change needs no equation.
         others = [(f"{kept[k]}[t]", n) for k, n in loop.kept.items() if n not in loop.step]
         dash = "'" * (len(own) + len(others) > 1)
         after = tuple(f"{name}{dash}" for name in own)
         # The scope of a name is its part: in the next part, a state that was made of it has another value.
-        step = _equations(leaves, [*zip(after, loop.step, strict=True), *others], variables, lines)
+        step = _equations(leaves, [*zip(after, loop.step, strict=True), *others], variables, lines, arrays)
         loops.append(LoopEquations(initial, step, after, loop.backward))
     # Logits of every step that a separate loop computes are written there.
     name = "logits[t]" if r.per_step else _free("logits", _heads(leaves.values()))
-    readout = () if leaves.get(r.readout) == name else _equations(leaves, [(name, r.readout)], variables, lines)
-    return Equations(tuple(loops), readout, states, leaves[row])
+    readout = () if leaves.get(r.readout) == name else _equations(leaves, [(name, r.readout)], variables, lines, arrays)
+    return Equations(tuple(loops), readout, states, shapes, leaves[row])
+
+
+def _printer(names: Mapping[Node, str], longest: int, arrays: Mapping[Node, ArrayText]) -> Printer:
+    return Printer(
+        names, longest, {node: (array.template, array.inputs) for node, array in arrays.items() if node.inputs}
+    )
+
+
+def _initial(printer: Printer, node: Node, array: ArrayText, shape: Shape) -> str:
+    """Return the text of the initial value of a state of this shape."""
+    is_named = node.is_leaf and not node.is_constant
+    return printer.text(array.as_whole("{0}", shape), node) if is_named else printer.expression(node)
 
 
 def _equations(
-    names: Mapping[Node, str], targets: Sequence[Target], variables: Mapping[Node, str], moments: Mapping[Node, int]
+    names: Mapping[Node, str],
+    targets: Sequence[Target],
+    variables: Mapping[Node, str],
+    moments: Mapping[Node, int],
+    arrays: Mapping[Node, ArrayText] | None = None,
 ) -> tuple[Equation, ...]:
     """Return the equations of some targets, and of nodes below them that are variables, read twice or deep."""
     # Nodes in `names` need none. The equations are in the order of `moments`, such as the lines of the model, as far as
-    # inputs allow.
-    printer = Printer(names, 10**6)
+    # inputs allow. Without `arrays`, their texts do not show all shapes.
+    arrays = arrays or {}
+    printer = _printer(names, 10**6, arrays)
+
+    def equation(name: str, text: str, node: Node, reads: tuple[Node, ...]) -> Equation:
+        return Equation(name, text, node, reads, arrays[node].shape if node in arrays else (node.size,))
+
     nodes = topological([node for _, node in targets], names)
     moment: dict[Node, int] = {}
     for node in nodes:
@@ -297,12 +322,12 @@ def _equations(
             chosen[node] = _numbered(variables.get(node, "v"), used)
             used.add(chosen[node])
         if node in chosen:
-            equations.append(Equation(chosen[node], printer.expression(node), node, _reads(printer, node)))
+            equations.append(equation(chosen[node], printer.expression(node), node, _reads(printer, node)))
             printer.names[node] = chosen[node]
             depth[node] = 0
     # Two states may be one value, or a state may be another one before the step.
     others = [(name, node) for name, node in targets if chosen.get(node) != name]
-    return (*equations, *(Equation(name, printer.text("{0}", node), node, (node,)) for name, node in others))
+    return (*equations, *(equation(name, printer.text("{0}", node), node, (node,)) for name, node in others))
 
 
 def _reads(printer: Printer, node: Node) -> tuple[Node, ...]:

@@ -19,6 +19,8 @@ from myrnn.compiler.ops import OPERATIONS, indices_of, sizes_of, transposed_indi
 
 LONGEST = 90
 """The most characters of an expression that are shown."""
+LISTED = 4
+"""The most numbers of a list that are shown."""
 
 # Templates ------------------------------------------------------------------------------------------------------------
 
@@ -88,12 +90,19 @@ def _operands(tree: ast.expr, sign: type[ast.operator]) -> list[ast.expr]:
 class Printer:
     """Writes nodes as Python; a node with a name is written by its name inside of other expressions."""
 
-    # Parts that would make an expression longer than `longest` characters are replaced by ``...``.
+    # Parts that would make an expression longer than `longest` characters are replaced by ``...``. `templates` has the
+    # templates of nodes, with the nodes for their placeholders; texts of other nodes do not always show the shapes.
 
-    def __init__(self, names: Mapping[Node, str], longest: int = LONGEST) -> None:
+    def __init__(
+        self,
+        names: Mapping[Node, str],
+        longest: int = LONGEST,
+        templates: Mapping[Node, tuple[str, Sequence[Node]]] | None = None,
+    ) -> None:
         self.names, self._longest = dict(names), longest
+        given = templates or {}
         # Finding the text of an index takes a pass over all of its numbers.
-        self._template = cache(_template)
+        self._parts = cache(lambda node: given.get(node) or (template_of(node), node.inputs))
 
     def label(self, node: Node) -> str:
         """Return the name of a node, or otherwise a description of its operation and its inputs."""
@@ -102,7 +111,10 @@ class Printer:
 
     def expression(self, node: Node) -> str:
         """Return the expression of a node, even if it has a name."""
-        return self.text("{0}", node) if node.is_leaf else self.text(self._template(node), *node.inputs)
+        if node.is_leaf:
+            return self.text("{0}", node)
+        template, inputs = self._parts(node)
+        return self.text(template, *inputs)
 
     def text(self, template: str, *nodes: Node) -> str:
         """Return a template with the names or expressions of nodes for its placeholders."""
@@ -117,13 +129,14 @@ class Printer:
         return _from_left_to_right(compose(template, [self._operand(node, depth) for node in nodes]))
 
     def _operand(self, node: Node, depth: int) -> ast.expr:
-        while node not in self.names and self._template(node) == "{0}":
-            node = node.inputs[0]
+        while node not in self.names and self._parts(node)[0] == "{0}":
+            node = self._parts(node)[1][0]
         if node in self.names:
             return atom(self.names[node])
         if node.inputs and not depth:
             return ast.Constant(...)
-        return self._tree(self._template(node), node.inputs, depth - 1)
+        template, inputs = self._parts(node)
+        return self._tree(template, inputs, depth - 1)
 
 
 def is_square(node: Node) -> bool:
@@ -131,7 +144,7 @@ def is_square(node: Node) -> bool:
     return node.operation == "multiply" and node.inputs[0] is node.inputs[1]
 
 
-def _template(node: Node) -> str:
+def template_of(node: Node) -> str:
     """Return the text of a node, with placeholders for its inputs."""
     if node.is_constant:
         return _number(node) or _listed(node.numbers, "g")
@@ -141,7 +154,7 @@ def _template(node: Node) -> str:
         case "multiply" if is_square(node):
             return "{0} ** 2"
         case "matmul":
-            left = _vector(node.inputs[0]) if node.inputs[0].is_constant else "{0}"
+            left = vector_text(node.inputs[0]) if node.inputs[0].is_constant else "{0}"
             return f"{left} @ {{1}}.T" if sizes_of(node).transposed else f"{left} @ {{1}}"
         case "take":
             return f"{{0}}{_index(node)}"
@@ -154,12 +167,15 @@ def _template(node: Node) -> str:
     text = OPERATIONS[node.operation].text
     if "{" in text:
         return text
-    operands = [f"{{{i}}}" for i in range(len(node.inputs))]
-    if len(operands) > 6:
-        operands[4:] = ["..."]
+    operands = shortened([f"{{{i}}}" for i in range(len(node.inputs))])
     if text.isidentifier():
         return f"{text}({', '.join(operands)})"
     return f"{text}{operands[0]}" if len(operands) == 1 else f" {text} ".join(operands)
+
+
+def shortened(operands: Sequence[str]) -> list[str]:
+    """Return operands, of many only the first few."""
+    return [*operands[:LISTED], "..."] if len(operands) > 6 else [*operands]
 
 
 def _number(constant: Node) -> str:
@@ -168,8 +184,8 @@ def _number(constant: Node) -> str:
     return f"{numbers[0]:g}" if np.all(numbers == numbers[0]) else ""
 
 
-def _vector(constant: Node) -> str:
-    """Return a constant as the factor of a product, if a number alone would not show its size."""
+def vector_text(constant: Node) -> str:
+    """Return a constant as a vector, where a number alone would not show its size."""
     size, number = constant.size, _number(constant)
     filled = {"0": f"zeros({size})", "1": f"ones({size})", "": _listed(constant.numbers, "g")}
     return filled.get(number, f"full({size}, {number})")
@@ -177,7 +193,7 @@ def _vector(constant: Node) -> str:
 
 def _listed(numbers: NDArray[Any], form: str) -> str:
     """Return the first few numbers as a list."""
-    return f"[{', '.join(format(n, form) for n in numbers[:4])}{', ...' if len(numbers) > 4 else ''}]"
+    return f"[{', '.join(format(n, form) for n in numbers[:LISTED])}{', ...' if len(numbers) > LISTED else ''}]"
 
 
 def _index(node: Node) -> str:
@@ -187,16 +203,20 @@ def _index(node: Node) -> str:
         times, every = len(where) // size, np.arange(size)
         if np.array_equal(where, np.tile(every, times)) or np.array_equal(where, np.repeat(every, times)):
             return ""
+    text = index_text(where)
+    return ".T" if text.startswith("[") and len(where) == size and _is_transpose(where) else f"[{text}]"
+
+
+def index_text(where: NDArray[Any]) -> str:
+    """Return indices as an index, a slice or a list."""
     if len(where) == 1:
-        return f"[{where[0]}]"
+        return f"{where[0]}"
     steps = np.unique(np.diff(where))
     if len(steps) == 1 and steps[0] != 0:
         first, step = int(where[0]), int(steps[0])
         end = int(where[-1]) + (1 if step > 0 else -1)
-        return f"[{first}:{end if end >= 0 else ''}{f':{step}' if step != 1 else ''}]"
-    if len(where) == size and _is_transpose(where):
-        return ".T"
-    return f"[{_listed(where, 'd')}]"
+        return f"{first}:{end if end >= 0 else ''}{f':{step}' if step != 1 else ''}"
+    return _listed(where, "d")
 
 
 def _is_transpose(where: NDArray[np.int32]) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -14,10 +15,9 @@ from numpy.typing import NDArray
 from myrnn._checks import count_of
 from myrnn.compiler import CompiledModel
 from myrnn.compiler.equations import Equation, Equations
-from myrnn.compiler.graph import Node, evaluate, topological
+from myrnn.compiler.graph import Node, evaluate
 from myrnn.compiler.leaves import Drawn, Kept, Length, LoopState, Parameter, StepNumber, StepTable
 from myrnn.compiler.loops import Recurrence, run_in_numpy
-from myrnn.compiler.ops import sizes_of
 from myrnn.graphs.read import Drawing, Emphasis, GraphNode, NodeKind, ShownLines, statistics, value_range
 from myrnn.models.model import network_of, num_parameters, parameter_names
 
@@ -128,7 +128,6 @@ class _Rolled:
         # The equations write a parameter with the name of a state as self.name.
         names = parameter_names(self.model)
         self.names = tuple(f"self.{name}" if name in equations.states else name for name in names)
-        self.shapes = _shapes(self.recurrence)
         self.nodes: list[GraphNode] = []
         self.leaves: dict[Node, int] = {}
         self.gradients: dict[int, float] = {}
@@ -139,7 +138,7 @@ class _Rolled:
         columns, rounds = list[str](), list[tuple[int, int]]()
         for i, (loop, part) in enumerate(zip(self.recurrence.loops, self.equations.loops, strict=True)):
             states, kept = self.recurrence.state_leaves[i], _kept_leaves(self.recurrence, i)
-            starts = [self._card(equation, handed, 2 * i, states[n]) for n, equation in enumerate(part.initial)]
+            starts = [self._card(equation, handed, 2 * i, begins=True) for equation in part.initial]
             entries = [self._entry(state, start, 2 * i + 1) for state, start in zip(states, starts, strict=True)]
             known = handed | dict(zip(states, entries, strict=True))
             ends = self._cards(part.step, known, 2 * i + 1)
@@ -162,7 +161,8 @@ class _Rolled:
     def _entry(self, state: Node, start: int, column: int) -> int:
         """Make the card through which a state enters the step: from its initial value, then from the step before."""
         assert isinstance(state.leaf, LoopState)
-        name, shape = self.equations.states[state.leaf.number], self._shape(state)
+        number = state.leaf.number
+        name, shape = self.equations.states[number], _shape_text(self.equations.shapes[number])
         tooltip = (f"{name} of the step before", f"shape {shape}, float32")
         details = ("of the step before", *([shape] * self.shown.dims))
         return self._add("operation", name, details, tooltip, inputs=(start,), column=column, emphasis="state")
@@ -175,13 +175,13 @@ class _Rolled:
             known.setdefault(equation.node, keys[equation.name])
         return keys
 
-    def _card(self, equation: Equation, known: Mapping[Node, int], column: int, begins: Node | None = None) -> int:
+    def _card(self, equation: Equation, known: Mapping[Node, int], column: int, *, begins: bool = False) -> int:
         """Make the card of an equation, or of the initial value of a state."""
         label, lines = equation_lines(equation.name, equation.text)
         inputs = tuple(known[node] if node in known else self._leaf(node) for node in equation.reads)
         read = {leaf.number for node in equation.reads if isinstance(leaf := node.leaf, Parameter)}
         count = [count_of(sum(self.parameters[place].size for place in read), "parameter")] if read else []
-        shape = self._shape(equation.node if begins is None else begins)
+        shape = _shape_text(equation.shape)
         sizes = " ".join([shape] * self.shown.dims + ["float32"] * self.shown.dtypes)
         # Size and count on one line if they fit.
         line = " · ".join(filter(None, [sizes, *count]))
@@ -189,7 +189,7 @@ class _Rolled:
         tooltip = (str(equation), f"shape {shape}, float32", *(f"reads {text}" for text in count))
         place, is_step = (column, equation.name), column % 2 == 1
         if (values := self.observed.values.get(place)) is not None:
-            outside = "after the last step" if begins is None else "before the first step"
+            outside = "before the first step" if begins else "after the last step"
             when = self._over_steps() if is_step else outside
             tooltip += (f"{when}: {value_range(values)}",)
             details += statistics(values) if self.shown.sum_stats else ()
@@ -197,7 +197,7 @@ class _Rolled:
         if gradients is not None and is_step:
             first, last = _norm(gradients[0]), _norm(gradients[-1])
             tooltip += (f"gradient: {first:.3g} after the first step, {last:.3g} after the last",)
-        is_state = begins is not None or (is_step and equation.name in self.equations.loops[column // 2].after)
+        is_state = begins or (is_step and equation.name in self.equations.loops[column // 2].after)
         emphasis: Emphasis = "state" if is_state else ""
         if place == self.result:
             emphasis = "result"
@@ -241,10 +241,6 @@ class _Rolled:
     def _over_steps(self) -> str:
         return f"over {count_of(self.observed.steps, 'step')}"
 
-    def _shape(self, node: Node) -> str:
-        rows, columns = self.shapes.get(node, (1, node.size))
-        return f"{rows}×{columns}" if rows > 1 else f"({node.size},)"  # noqa: RUF001
-
     def _add(
         self,
         kind: NodeKind,
@@ -265,20 +261,10 @@ def _norm(values: Array) -> float:
     return float(np.linalg.norm(np.asarray(values, dtype=np.float64)))
 
 
-def _shapes(recurrence: Recurrence) -> dict[Node, tuple[int, int]]:
-    """Return the rows and columns of the right matrices of products, and of states by their leaves, too."""
-    shapes: dict[Node, tuple[int, int]] = {}
-    for node in topological([*recurrence.step, *recurrence.kept.values(), recurrence.readout]):
-        if node.operation == "matmul":
-            _, _, k, n, transposed = sizes_of(node)
-            shapes[node.inputs[1]] = (n, k) if transposed else (k, n)
-    for i, loop in enumerate(recurrence.loops):
-        of_one = [*zip(recurrence.state_leaves[i], loop.step, strict=True)]
-        of_one += zip(_kept_leaves(recurrence, i), loop.kept.values(), strict=True)
-        for pair in of_one:
-            if known := [shapes[node] for node in pair if node in shapes]:
-                shapes |= dict.fromkeys(pair, known[0])
-    return shapes
+def _shape_text(shape: Sequence[int]) -> str:
+    """Return the shape of a value, such as ``4×4`` or ``(4,)``."""  # noqa: RUF002
+    sides = [n for n in shape if n > 1]
+    return "×".join(map(str, sides)) if len(sides) > 1 else f"({prod(sides)},)"  # noqa: RUF001
 
 
 # Equations in lines short enough for a card ---------------------------------------------------------------------------
