@@ -14,11 +14,12 @@ from hypothesis import strategies as st
 from myrnn.errors import InvalidArgument, RunError
 from myrnn.evaluation import evaluate
 from myrnn.learning_curve import LearningCurve
-from myrnn.models import GRU, LSTM, RNN
+from myrnn.models import GRU, LSTM, RNN, stacked
 from myrnn.optimizers import SGD, Adam, RMSprop
 from myrnn.registry import make
 from myrnn.runs import load_run, save_run
 from myrnn.runs.folder import claim_folder
+from myrnn.runs.model import check_size
 from myrnn.storage import seal
 from myrnn.tasks import Palindromes, TwinHalves
 from myrnn.training import train
@@ -495,6 +496,14 @@ def test_invalid_settings_of_a_run(folder, part, change, message):
     edit_json(folder, "settings.json", lambda index: index[part].update(change))
     with pytest.raises(RunError, match="^" + re.escape(f"{folder}: settings.json cannot be used: {message}")):
         load_run(folder)
+
+
+@pytest.mark.parametrize("cell", stacked.CELLS)
+@pytest.mark.parametrize("above", [{}, {"layers": 3, "dim_embedding": 4}], ids=["one layer", "deep"])
+def test_the_least_size_of_a_model_is_not_more_than_its_size(cell, above):
+    settings = {"dim_input": 10, "dim_recurrent": 50, "dim_output": 2, "layers": 1, **above}
+    made = stacked.Stacked(**settings, cell=cell, rng=0)
+    check_size({"name": cell, **settings}, 4 * sum(parameter.size for parameter in made.parameters), "it has")
 
 
 @pytest.mark.parametrize(

@@ -221,8 +221,8 @@ def check_size(model: Mapping[str, Any], most: int, whose: str) -> None:
         for name in ("dim_input", "dim_recurrent", "dim_output", "layers")
     )
     width = _checks.integer("dim_embedding", model.get("dim_embedding") or 0, minimum=0, maximum=LARGEST)
-    # Every model has at least these float32 matrices.
-    least = 4 * (inputs * (width or units) + units * (units + classes) + (layers - 1) * 2 * units**2)
+    # Every model has at least these float32 matrices. Those between the steps of a unit may be missing, as in DeltaNet.
+    least = 4 * (inputs * (width or units) + units * (width + classes) + (layers - 1) * units**2)
     if least > most:
         deep = f"{layers} x " if layers > 1 else ""
         raise InvalidArgument(
