@@ -96,7 +96,7 @@ def array_texts(recurrence: Recurrence) -> dict[Node, ArrayText]:
 def _texts(
     order: Sequence[Node], leaves: Mapping[Node, ArrayText], wanted: Mapping[Node, Shape], named: Collection[Node]
 ) -> dict[Node, ArrayText]:
-    """Return nodes as arrays, each after its inputs, some of them with the shapes that are wanted."""
+    """Return nodes as arrays, each after its inputs, with the shapes in `wanted` for some of them."""
     found = dict(leaves)
     for node in (n for n in order if n.inputs):
         text = None if node.inputs[0] in named else _product_with_column(node, found)
