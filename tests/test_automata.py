@@ -3,6 +3,7 @@
 import pickle
 import re
 import sys
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -307,6 +308,15 @@ def test_agreement_is_counted_by_length(odd):
     assert found.agreement(Regular("(0|10*1)*"), lengths=[2], accept=0).share == 1.0
     with refused("accept must be at most 1, not 2"):
         found.agreement(Regular("(0|10*1)*"), lengths=[2], accept=2)
+    with refused("accept is a class of a model or a task, but a language was given"):
+        found.agreement(tomita(5), accept=1)
+    # Whatever class the automaton accepts, members of a language have class 1.
+    rejected = replace(found, dfa=found.dfa.complement, accept=0)
+    assert rejected.agreement(Regular("(0|10*1)*")).share == rejected.agreement(regular("(0|10*1)*")).share == 1.0
+    with refused(
+        "the automaton accepts class 5, and the task has 2 classes: say which one has the members, as accept=1"
+    ):
+        replace(found, accept=5).agreement(RunningParity())
     assert found.agreement(tomita(5), lengths=[1]).differences == ["1"]
 
 

@@ -10,6 +10,7 @@ from mygrad.nnet.activations import sigmoid, softmax
 
 from marks import most_are_long
 from myrnn.compiler import compile
+from myrnn.compiler.array_text import array_texts
 from myrnn.compiler.equations import kept_names, write_equations
 from myrnn.compiler.graph import Builder, evaluate, topological
 from myrnn.compiler.leaves import Input, Kept, Length, LoopState, Parameter
@@ -273,9 +274,30 @@ class Halves(Base):
         return M.reshape(1, 30)[:, :7] @ self.Wy
 
 
+class Constants(Base):
+    """Constants on both sides of products; constants and single numbers that are joined; a product with one column."""
+
+    turn = np.array([[0, 1], [-1, 0.5]], dtype=np.float32)
+
+    def __init__(self):
+        super().__init__()
+        self.U, self.V = weight(7, 2), weight(7, 1)
+
+    def __call__(self, x):
+        h, a, S = zeros(), zeros(1), np.zeros((2, 2), dtype=np.float32)
+        for x_t in x:
+            z = mg.tanh(h @ self.U) @ self.turn
+            S = mg.tanh(self.turn @ S + z)
+            a = mg.tanh(h @ self.V + a)
+            wide = mg.tanh(mg.concatenate([S, self.turn], axis=1)).reshape(1, 8)
+            both = mg.concatenate([a, mg.sum(h * h, axis=1, keepdims=True), x_t[None]], axis=1)
+            h = mg.tanh(both + wide[:, :7] + 0.1 * h @ np.ones((7, 7), dtype=np.float32))
+        return h @ self.Wy
+
+
 ONE_LOOP = (
     FastWeights, Lag, TwoLayers, MeanOverTime, Precedence, Collisions, SameExpressionTwice, Gates, Backwards,
-    Heads, DeltaNet, DeltaNetWithHeads, Halves,
+    Heads, DeltaNet, DeltaNetWithHeads, Halves, Constants,
 )  # fmt: skip
 SEVERAL_LOOPS = (BothWays, BothWaysTwice, SecondPass)
 
@@ -331,9 +353,9 @@ FUNCTIONS = {
     "sigmoid": lambda a: 1 / (1 + np.exp(-a)),
     "relu": lambda a: np.maximum(a, 0),
     "softmax": lambda a, axis=-1: np.exp(a) / np.exp(a).sum(axis=axis, keepdims=True),
-    "join": lambda *a, axis=-1: np.concatenate(a, axis=axis),
-    **{name: getattr(np, name) for name in ("abs", "broadcast_to", "exp", "logaddexp", "maximum", "outer", "sqrt")},
-    **{name: getattr(np, name) for name in ("sum", "tanh", "zeros")},
+    "join": lambda *a, axis=0: np.concatenate([np.atleast_1d(one) for one in a], axis=axis),
+    **{name: getattr(np, name) for name in ("abs", "array", "broadcast_to", "exp", "full", "logaddexp", "maximum")},
+    **{name: getattr(np, name) for name in ("ones", "outer", "sqrt", "sum", "tanh", "zeros")},
 }
 
 
@@ -370,8 +392,16 @@ def assert_right(model, recurrence, equations):
     shapes = zip(equations.states, equations.shapes, strict=True)
     states = {name: rng.normal(size=shape) * 0.5 for name, shape in shapes}
     row = rng.normal(size=recurrence.dim_input)
-    kept = {k: rng.normal(size=node.size) * 0.5 for k, node in recurrence.kept.items()}
-    known = values_of(recurrence, model, [np.ravel(state) for state in states.values()], kept, row)
+    arrays, build = array_texts(recurrence), recurrence.build
+    kept_shapes = {k: arrays[build.leaf(Kept(k), node.size)].shape for k, node in recurrence.kept.items()}
+    kept = {k: rng.normal(size=shape) * 0.5 for k, shape in kept_shapes.items()}
+    known = values_of(
+        recurrence,
+        model,
+        [np.ravel(state) for state in states.values()],
+        {k: np.ravel(one) for k, one in kept.items()},
+        row,
+    )
     names = states | {f"{name}[t]": kept[k] for k, name in kept_names(recurrence).items()}
     names |= {equations.sequence: row, "T": 4.0}
     for name, parameter in zip(parameter_names(model), model.parameters, strict=True):
@@ -383,11 +413,15 @@ def assert_right(model, recurrence, equations):
         expected = evaluate([e.node for e in part], known, np.float64)
         for equation, value in zip(part, expected, strict=True):
             result = computed(equation.text, found)
-            wanted = value.reshape(equation.shape)
-            np.testing.assert_allclose(
-                np.broadcast_to(result, wanted.shape), wanted, rtol=1e-5, atol=1e-6, err_msg=str(equation)
-            )
-            if all(part is not loop.initial for loop in equations.loops):
+            wanted, is_initial = value.reshape(equation.shape), any(part is loop.initial for loop in equations.loops)
+            # An initial state may be one number, and a product with one column has an axis of length one.
+            shape = wanted.shape if is_initial and not np.ndim(result) else np.shape(result)
+            while shape[:1] == (1,) != wanted.shape[:1]:
+                shape = shape[1:]
+            assert shape == wanted.shape, str(equation)
+            found_value = np.broadcast_to(result, wanted.shape) if not np.ndim(result) else np.reshape(result, shape)
+            np.testing.assert_allclose(found_value, wanted, rtol=1e-5, atol=1e-6, err_msg=str(equation))
+            if not is_initial:
                 found[equation.name] = result
 
 

@@ -84,10 +84,12 @@ def test_an_option_of_another_function_names_that_function(function, unknown, to
 
 def test_missing_arguments_are_those_of_the_class_that_is_made():
     for kind in (TypeError, InvalidArgument):
-        with pytest.raises(kind, match=r"^LRU: missing a required argument: 'dim_output'$"):
+        with pytest.raises(kind, match=r"^LRU\(\) missing 1 required positional argument: 'dim_output'$"):
             LRU(5, 4)
-    with pytest.raises(TypeError, match=r"^train: missing a required argument: 'task'$"):
+    with pytest.raises(TypeError, match=r"^train\(\) missing 2 required positional arguments: 'task' and 'optimizer'$"):
         train(LRU(5, 4, 2))
+    with pytest.raises(TypeError, match=r"^LRU\(\) takes 4 positional arguments but 6 were given$"):
+        LRU(5, 4, 2, 0, 1)
 
 
 @pytest.mark.parametrize(

@@ -499,11 +499,25 @@ def test_invalid_settings_of_a_run(folder, part, change, message):
 
 
 @pytest.mark.parametrize("cell", stacked.CELLS)
-@pytest.mark.parametrize("above", [{}, {"layers": 3, "dim_embedding": 4}], ids=["one layer", "deep"])
-def test_the_least_size_of_a_model_is_not_more_than_its_size(cell, above):
+@pytest.mark.parametrize(
+    "above",
+    [{}, {"layers": 3, "dim_embedding": 4}, {"layers": 1, "bidirectional": True}],
+    ids=["one layer", "deep", "both ways"],
+)
+def test_the_least_size_of_a_model_is_near_its_size_and_not_more(cell, above):
     settings = {"dim_input": 10, "dim_recurrent": 50, "dim_output": 2, "layers": 1, **above}
     made = stacked.Stacked(**settings, cell=cell, rng=0)
-    check_size({"name": cell, **settings}, 4 * sum(parameter.size for parameter in made.parameters), "it has")
+    size = 4 * sum(parameter.size for parameter in made.parameters)
+    check_size({"name": cell, **settings}, size, "it has")
+    with pytest.raises(InvalidArgument, match="bytes of weights or more, but it has"):
+        check_size({"name": cell, **settings}, size // 100, "it has")
+
+
+@pytest.mark.parametrize("cell", ["rnn", "gru", "lstm", "mgu", "stack-rnn", "slstm"])
+def test_a_damaged_number_of_units_takes_no_memory(cell):
+    settings = {"dim_input": 3, "dim_recurrent": 50_000, "dim_output": 2}
+    with pytest.raises(InvalidArgument, match=r"^a model of 3 inputs, 50000 units and 2 classes has 10,00"):
+        check_size({"name": cell, **settings}, 4_000_000_000, "it has")
 
 
 @pytest.mark.parametrize(

@@ -65,7 +65,7 @@ OWNERS = {
 
 
 class WrongArguments(InvalidArgument, TypeError):
-    """The function takes no such keyword, or needs others; Python itself raises a TypeError for that."""
+    """The function takes other arguments; Python itself raises a TypeError for that."""
 
 
 def meant(name: str, known: Collection[str]) -> str | None:
@@ -95,12 +95,21 @@ def keywords(function: Function) -> Function:
             raise WrongArguments(f"{called} takes no argument {unknown!r}{_advice(unknown, known, required)}")
         try:
             bound = signature.bind(*arguments, **given)
-        except TypeError as error:
-            raise WrongArguments(f"{called}: {error}") from None
+        except TypeError:
+            raise WrongArguments(_refusal(function, called, arguments, given)) from None
         bound.arguments.update(check_arguments(function, bound.arguments))
         return function(*bound.args, **bound.kwargs)
 
     return cast(Function, checked)
+
+
+def _refusal(function: Function, called: str, arguments: Any, given: Any) -> str:
+    """Return Python's own message, which says which arguments are missing or too many; it names what is called."""
+    try:
+        function(*arguments, **given)
+    except TypeError as error:
+        return str(error).replace(f"{function.__qualname__}()", f"{called}()")
+    raise AssertionError("the arguments fit")
 
 
 def _advice(unknown: str, known: list[str], required: Collection[str]) -> str:

@@ -175,10 +175,9 @@ class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         for setting in settings:
             self._keep(setting.name, setting.checked(getattr(self, setting.name)))
         for setting in settings:
-            if setting.divides:
-                _checks.divides(
-                    setting.name, getattr(self, setting.name), setting.divides, getattr(self, setting.divides)
-                )
+            value = getattr(self, setting.name)
+            if setting.divides and value is not None:
+                _checks.divides(setting.name, value, setting.divides, getattr(self, setting.divides))
 
     def _keep(self, name: str, value: Any) -> None:
         """Set a value while the section is made."""

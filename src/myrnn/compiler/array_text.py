@@ -1,9 +1,10 @@
 """The values of a recurrence as arrays of NumPy: the shape of each, and the text of the operation that makes it.
 
-A graph has flat vectors; a matrix is one whose numbers an operation reads as rows and columns. For equations that are
-right as NumPy, each value gets a shape here: from the parameters, and from how numbers are multiplied, summed and
+A graph has flat vectors; a matrix is one whose numbers an operation reads as rows and columns. For equations that NumPy
+could compute, each value gets a shape here: from the parameters, and from how numbers are multiplied, summed and
 repeated. Vectors have one axis, a matrix for each head has an axis of heads in front. A vector that is repeated is
-broadcast: ``k[:, None] * v`` is a column times a row.
+broadcast: ``k[:, None] * v`` is a column times a row. Long lists are cut, and an initial state may be one number that
+stands for all of its numbers.
 """
 
 from __future__ import annotations
@@ -23,9 +24,6 @@ from myrnn.compiler.ops import Array, indices_of, repeated_axes, sizes_of, trans
 from myrnn.compiler.printer import LISTED, index_text, shortened, template_of, vector_text
 
 Shape = tuple[int, ...]
-
-# The shape of a state may depend on those of other states.
-_ROUNDS = 8
 
 
 @dataclass(frozen=True)
@@ -71,7 +69,7 @@ def array_texts(recurrence: Recurrence) -> dict[Node, ArrayText]:
     order = topological([*after, *recurrence.nodes])
     leaves = {node: _vector(node) for node in order if node.is_leaf}
     for node in order:
-        if node.operation == "matmul" and node.inputs[1] in leaves:
+        if node.operation == "matmul" and node.inputs[1] in leaves and not node.inputs[1].is_constant:
             leaves[node.inputs[1]] = ArrayText(_right_shape(node))
     for node in leaves:
         match node.leaf:
@@ -82,13 +80,17 @@ def array_texts(recurrence: Recurrence) -> dict[Node, ArrayText]:
                 leaves[node] = ArrayText((node.size // recurrence.shapes[number][-1], recurrence.shapes[number][-1]))
             case SymbolRows():
                 leaves[node] = ArrayText((recurrence.dim_input, recurrence.dim_input))
+    # The shape of a state may depend on those of other states.
     named = {node for node, origin in recurrence.origins.items() if origin.name}
-    for _ in range(_ROUNDS):
+    for _ in range(len(after) + 1):
         found = _texts(order, leaves, {}, named)
         shapes = {leaf: ArrayText(found[node].shape) for leaf, node in after.items()}
         if all(leaves[leaf] == shape for leaf, shape in shapes.items()):
             break
         leaves |= shapes
+    else:
+        # Their shapes contradict each other.
+        leaves |= {leaf: _vector(leaf) for leaf in after}
     pairs = [*zip(states, recurrence.initial, strict=True), *after.items()]
     return _texts(order, leaves, {node: leaves[leaf].shape for leaf, node in pairs}, named)
 
@@ -160,16 +162,17 @@ def _piece(place: int, read: Node, text: ArrayText, shape: Shape) -> str:
 
 def _flat(node: Node, inputs: Sequence[ArrayText]) -> ArrayText:
     """Return an operation on flat vectors."""
-    pieces = [_as_vector(place, *one) for place, one in enumerate(zip(node.inputs, inputs, strict=True))]
+    pieces = [_whole(place, i, inputs[place], (i.size,)) for place, i in enumerate(node.inputs)]
     return ArrayText(_array_shape(node.size), template=_with_pieces(template_of(node), pieces))
 
 
-def _as_vector(place: int, read: Node, text: ArrayText) -> str:
-    return vector_text(read) if read.is_constant else text.as_whole(f"{{{place}}}", (read.size,))
+def _whole(place: int, read: Node, text: ArrayText, shape: Shape) -> str:
+    """Return an operand with this shape, and without repeated axes."""
+    return vector_text(read, *shape) if read.is_constant else text.as_whole(f"{{{place}}}", shape)
 
 
 def _joined(node: Node, inputs: Sequence[ArrayText]) -> ArrayText:
-    """Return values side by side: along the last axis if that is what they are, otherwise as flat vectors."""
+    """Return values side by side: along the last axis if each is a block of columns, otherwise as flat vectors."""
     places = [indices_of(where) for where in node.attributes[0]]
     order = sorted(range(len(places)), key=lambda i: int(places[i][0]))
     rows = len(places[0]) // next((i for i, where in enumerate(places[0]) if where != places[0][0] + i), len(places[0]))
@@ -179,9 +182,10 @@ def _joined(node: Node, inputs: Sequence[ArrayText]) -> ArrayText:
         for where in places
     )
     if rows > 1 and is_by_rows:
-        pieces = [inputs[i].as_whole(f"{{{i}}}", (rows, len(places[i]) // rows)) for i in order]
+        pieces = [_whole(i, node.inputs[i], inputs[i], (rows, len(places[i]) // rows)) for i in order]
         return ArrayText((rows, node.size // rows), template=f"join({', '.join(shortened(pieces))}, axis=-1)")
-    pieces = [_as_vector(i, node.inputs[i], inputs[i]) for i in (order if is_by_rows else range(len(places)))]
+    several = order if is_by_rows else range(len(places))
+    pieces = [_whole(i, node.inputs[i], inputs[i], (node.inputs[i].size,)) for i in several]
     index = "" if is_by_rows else f"[{index_text(np.argsort(np.concatenate(places)))}]"
     return ArrayText(_array_shape(node.size), template=f"join({', '.join(shortened(pieces))}){index}")
 
@@ -189,9 +193,8 @@ def _joined(node: Node, inputs: Sequence[ArrayText]) -> ArrayText:
 def _product(node: Node, left: ArrayText, right: ArrayText) -> ArrayText:
     matrices, m, k, n, transposed = sizes_of(node)
     is_vector = matrices == m == 1
-    first, shape = node.inputs[0], (k,) if is_vector else _heads(matrices, m, k)
-    read = vector_text(first) if first.is_constant else left.as_whole("{0}", shape)
-    stored = right.as_whole("{1}", _right_shape(node))
+    read = _whole(0, node.inputs[0], left, (k,) if is_vector else _heads(matrices, m, k))
+    stored = _whole(1, node.inputs[1], right, _right_shape(node))
     turned = (".mT" if matrices > 1 else ".T") * transposed
     # One number times a row.
     sign = "*" if is_vector and k == 1 else "@"
@@ -207,9 +210,10 @@ def _right_shape(product: Node) -> Shape:
 
 def _outer(node: Node, left: ArrayText, right: ArrayText) -> ArrayText:
     matrices, m, _, n, _ = sizes_of(node)
+    column, row = node.inputs
     if matrices == 1:
-        return ArrayText((m, n), template=f"outer({left.as_whole('{0}', (m,))}, {right.as_whole('{1}', (n,))})")
-    columns, rows = left.as_whole("{0}", (matrices, m, 1)), right.as_whole("{1}", (matrices, 1, n))
+        return ArrayText((m, n), template=f"outer({_whole(0, column, left, (m,))}, {_whole(1, row, right, (n,))})")
+    columns, rows = _whole(0, column, left, (matrices, m, 1)), _whole(1, row, right, (matrices, 1, n))
     return ArrayText((matrices, m, n), template=f"{columns} * {rows}")
 
 

@@ -247,7 +247,7 @@ class Equations:
 
 
 def write_equations(recurrence: Recurrence) -> Equations:
-    """Write the initial states, the steps and the readout as equations, which are right as NumPy."""
+    """Write the initial states, the steps and the readout as equations, in the notation of NumPy."""
     r, states, arrays = recurrence, state_names(recurrence), array_texts(recurrence)
     row = r.build.leaf(INPUT, r.dim_input)
     leaves, variables = leaf_names(r, states, [row, *r.nodes]), variables_of(r)

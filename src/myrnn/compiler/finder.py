@@ -348,7 +348,7 @@ class Finder:
     def _passed(
         self, template: Node, number: int, sequences: Mapping[Node, Stepwise], labels: Labels, of_loop: FoundLoop
     ) -> PassedValue:
-        """Return the passed value of a node of the step; `sequences` are the nodes that have a row at every step."""
+        """Return the passed value of a node of the step; `sequences` are those that hold the values of nodes."""
         cut, here = of_loop.cut, self._around(labels, template)[self.middle - self.around[0]]
         known = dict(zip(cut, placeholders(self.build, [n.size for n in cut], self.first), strict=True))
         order = topological([here], stop=known)

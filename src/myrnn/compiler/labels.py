@@ -54,7 +54,7 @@ class FoundLoop:
 
     @cached_property
     def rows(self) -> Mapping[Node, Stepwise]:
-        """What steps read, of the sequence and of earlier loops -> of which of them it is the row."""
+        """What steps read, of the sequence and of earlier loops -> the sequence whose row it is."""
         read = self.so_far.read_by_steps.items()
         return {self.so_far.build.leaf(k, n): k for k, n in read if not isinstance(k, Given) or isinstance(k, Drawn)}
 

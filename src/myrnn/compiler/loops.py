@@ -132,7 +132,10 @@ class Recurrence:
 
     @cached_property
     def sources(self) -> list[set[int]]:
-        """The states that each state is made of, in any earlier step; it is one of them if it depends on its past."""
+        """The states that each state is made of, in any earlier step; not what it begins with.
+
+        A state is among its own sources if it depends on its past.
+        """
         found, kept = list[set[int]](), dict[int, set[int]]()
 
         def read(node: Node) -> set[int]:
@@ -148,7 +151,7 @@ class Recurrence:
 
     @property
     def memories(self) -> list[int]:
-        """The states that may depend on all steps before: the others are made of the last few rows alone."""
+        """The states that may depend on all steps before; the others depend on the last few steps alone."""
         lasting = {i for i, own in enumerate(self.sources) if i in own}
         return [i for i, own in enumerate(self.sources) if own & lasting]
 

@@ -184,10 +184,14 @@ def _number(constant: Node) -> str:
     return f"{numbers[0]:g}" if np.all(numbers == numbers[0]) else ""
 
 
-def vector_text(constant: Node) -> str:
-    """Return a constant as a vector, where a number alone would not show its size."""
-    size, number = constant.size, _number(constant)
-    filled = {"0": f"zeros({size})", "1": f"ones({size})", "": _listed(constant.numbers, "g")}
+def vector_text(constant: Node, *shape: int) -> str:
+    """Return a constant as a vector, or as an array of two axes or more: a number alone would not show its size."""
+    is_vector = len(shape) < 2
+    size, number = constant.size if is_vector else shape, _number(constant)
+    listed = _listed(constant.numbers, "g")
+    if not is_vector:
+        listed = f"array({listed}).reshape({', '.join(map(str, shape))})"
+    filled = {"0": f"zeros({size})", "1": f"ones({size})", "": listed}
     return filled.get(number, f"full({size}, {number})")
 
 

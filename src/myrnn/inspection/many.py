@@ -89,7 +89,7 @@ class GradientFlow(results.Result):
     zeros : dict of str to ndarray, float64 (L,)
         The share of norms that are zero.
     relative : bool
-        Whether every norm was divided by that of all states together after the last steps of their loops.
+        Whether every norm was divided by that of all these states together after the last steps of their loops.
     name : str
         The class of the model.
 

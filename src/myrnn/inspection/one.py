@@ -51,13 +51,13 @@ class Inspection(results.Result):
         Every state after every step. States that are made of the last few rows of the sequence alone, such as the row
         of the step before, are left out, unless there are no others.
     initial_states : dict of str to ndarray, float32 (D,)
-        Every state before the first step.
+        The same states before the first step.
     logits : ndarray, float32 (T, K)
         The output at each step, as if the sequence ended there.
     probabilities : ndarray, float64 (T, K)
         The softmax of these.
     state_gradients : dict of str to ndarray, float32 (T, D)
-        The gradient of the loss with respect to every state after every step.
+        The gradient of the loss with respect to these states after every step.
     input_gradients : ndarray, float32 (T, C)
         The gradient of the loss with respect to the sequence.
     weights : dict of str to ndarray, float32
@@ -66,7 +66,8 @@ class Inspection(results.Result):
     symbol_names : tuple of str or None
         The names of the symbols; by default their numbers.
     main_state : str
-        The state that the logits are computed from; of several, the largest of those that depend on their own past.
+        One of `states`: one that the logits are computed from, if possible; of several, one that depends on its own
+        past; of several of these, the largest.
 
     Examples
     --------

@@ -150,7 +150,7 @@ class Maker:
                 turned, sizes = np.linalg.qr(self.normal(size=weight.shape))
                 weight.data[...] = turned * np.sign(np.diagonal(sizes, axis1=-2, axis2=-1))[..., np.newaxis, :]
             elif self._recurrent_init != "glorot":
-                same = np.eye(len(weight))
+                same = np.eye(weight.shape[-1])
                 weight.data[...] = same if self._recurrent_init == "identity" else -same
 
 

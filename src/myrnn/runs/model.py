@@ -216,13 +216,15 @@ def check_size(model: Mapping[str, Any], most: int, whose: str) -> None:
     """Refuse a built-in model with more bytes of weights than possible; `whose` names the source of `most`."""
     if model["name"] == OWN or "dim_recurrent" not in model:
         return
-    inputs, units, classes, layers = (
+    inputs, units, classes, layers, heads = (
         _checks.integer(name, model.get(name, 1), minimum=1, maximum=LARGEST)
-        for name in ("dim_input", "dim_recurrent", "dim_output", "layers")
+        for name in ("dim_input", "dim_recurrent", "dim_output", "layers", "heads")
     )
     width = _checks.integer("dim_embedding", model.get("dim_embedding") or 0, minimum=0, maximum=LARGEST)
-    # Every model has at least these float32 matrices. Those between the steps of a unit may be missing, as in DeltaNet.
-    least = 4 * (inputs * (width or units) + units * (width + classes) + (layers - 1) * units**2)
+    # Every model has at least these float32 matrices; some cells, such as DeltaNet, have none from state to state.
+    has_recurrent = "recurrent_init" in find("model", model["name"]).section.__struct_fields__
+    recurrent = units**2 // heads if has_recurrent else 0
+    least = 4 * (inputs * (width or units) + units * (width + classes) + layers * recurrent + (layers - 1) * units**2)
     if least > most:
         deep = f"{layers} x " if layers > 1 else ""
         raise InvalidArgument(

@@ -109,7 +109,7 @@ class TaskReader:
     def predicts_next_input(self) -> bool:
         """Whether an output predicts the next symbol."""
         # The product of words over a group is a symbol, too, and does not come next.
-        return getattr(self.recognition, "predicts_next", False) and self.class_names == self.symbol_names
+        return bool(getattr(self.recognition, "predicts_next", False)) and self.class_names == self.symbol_names
 
     @property
     def start_token(self) -> int | None:

@@ -59,9 +59,9 @@ class Task(Protocol):
     """Draws labelled sequences.
 
     A task whose sequences have a target for each step also has ``per_step = True``. Networks are then made with an
-    output for each step. With ``predicts_next = True`` these targets are what follows in the sequence, and a model that
-    reads backward is rejected. A task that trains more than a class for each sequence, and is tested on that class
-    alone, has the task for the test as `recognition`.
+    output for each step. With ``predicts_next = True`` these targets are what follows in the sequence: a model that
+    reads backward is rejected, and a trained one can continue a sequence. A task that trains more than a class for each
+    sequence, and is tested on that class alone, has the task for the test as `recognition`.
 
     Examples
     --------

@@ -212,9 +212,9 @@ class ExtractedAutomaton(results.Result):
         samples, seed : int
             The number of strings per length, and the seed of the draws.
         accept : int, optional
-            The class of members in a model or task; by default the one that the automaton accepts.
+            The class of members in a model or a task. By default it is the class that the automaton accepts; for a task
+            with a ``language`` it is 1, that of its members.
         """
-        accept = self.accept if accept is None else accept
         asked = table_lengths(self.max_length) if lengths is None else lengths
         tried = _checks.integers("lengths", list(np.ravel(_checks.array("lengths", asked))), minimum=0, maximum=LONGEST)
         count = _checks.integer("samples", samples, minimum=1)
@@ -230,8 +230,20 @@ class ExtractedAutomaton(results.Result):
         each = np.array(rows, dtype=np.int64).reshape(-1, 4)
         return Agreement(each[:, 0], each[:, 1], each[:, 2], each[:, 3] > 0, differ, self.dfa, what)
 
+    def _class_in(self, classes: int, accept: int | None) -> int:
+        """Return the class of members among so many classes: the given one, or the one that the automaton accepts."""
+        if accept is None and self.accept is not None and self.accept >= classes:
+            raise InvalidArgument(
+                f"the automaton accepts class {self.accept}, and the task has {classes} classes: say which one has the "
+                "members, as accept=1"
+            )
+        own = 1 if self.accept is None else self.accept
+        return _checks.integer("accept", own if accept is None else accept, minimum=0, maximum=classes - 1)
+
     def _other(self, other: Any, accept: int | None) -> tuple[str, Acceptor, Language | None]:
         """Return the name of the reference, which strings it accepts, and the language to draw from."""
+        if accept is not None and isinstance(other, Language):
+            raise InvalidArgument("accept is a class of a model or a task, but a language was given")
         language = other if isinstance(other, Language) else getattr(other, "language", None)
         known = language if isinstance(language, Language) else None
         if known is not None and known.symbols != self.dfa.symbols:
@@ -246,7 +258,8 @@ class ExtractedAutomaton(results.Result):
                     f"{len(self.dfa.symbols)}"
                 )
 
-            label = _checks.integer("accept", 1 if accept is None else accept, minimum=0, maximum=other.dim_output - 1)
+            # In a task with a language, members have class 1 whatever class the automaton accepts.
+            label = self._class_in(other.dim_output, accept if known is None or accept is not None else 1)
 
             def accepted(strings: Strings, offsets: Offsets) -> Bools:
                 nothing = np.zeros(len(offsets) - 1, dtype=np.int64)
@@ -258,7 +271,7 @@ class ExtractedAutomaton(results.Result):
             return "truth", accepted, known
         if known is not None:
             return "truth", known.contains, known
-        teacher = Teacher(other, self.alphabet, accept)
+        teacher = Teacher(other, self.alphabet, self.accept if accept is None else accept)
         return "network", lambda *words: teacher.accepts(words), None
 
 
