@@ -157,7 +157,7 @@ class Stacked:
             negative_eigenvalues=negative_eigenvalues,
             gated=gated,
         )
-        # Gated cells have fewer of them.
+        # Gated cells have fewer initializations.
         check_arguments(CELLS[cell].model, {"recurrent_init": recurrent_init})
         self.dim_input, self.dim_recurrent, self.dim_output = dim_input, dim_recurrent, dim_output
         self.cell, self.dim_embedding = cell, dim_embedding

@@ -230,15 +230,15 @@ class ExtractedAutomaton(results.Result):
         each = np.array(rows, dtype=np.int64).reshape(-1, 4)
         return Agreement(each[:, 0], each[:, 1], each[:, 2], each[:, 3] > 0, differ, self.dfa, what)
 
-    def _class_in(self, classes: int, accept: int | None) -> int:
-        """Return the class of members among so many classes: the given one, or the one that the automaton accepts."""
-        if accept is None and self.accept is not None and self.accept >= classes:
+    def _class_in(self, classes: int) -> int:
+        """Return the class that the automaton accepts, if there are so many."""
+        label = 1 if self.accept is None else self.accept
+        if label >= classes:
             raise InvalidArgument(
-                f"the automaton accepts class {self.accept}, and the task has {classes} classes: say which one has the "
+                f"the automaton accepts class {label}, and the task has {classes} classes: say which one has the "
                 "members, as accept=1"
             )
-        own = 1 if self.accept is None else self.accept
-        return _checks.integer("accept", own if accept is None else accept, minimum=0, maximum=classes - 1)
+        return label
 
     def _other(self, other: Any, accept: int | None) -> tuple[str, Acceptor, Language | None]:
         """Return the name of the reference, which strings it accepts, and the language to draw from."""
@@ -258,8 +258,11 @@ class ExtractedAutomaton(results.Result):
                     f"{len(self.dfa.symbols)}"
                 )
 
-            # In a task with a language, members have class 1 whatever class the automaton accepts.
-            label = self._class_in(other.dim_output, accept if known is None or accept is not None else 1)
+            if accept is not None:
+                label = _checks.integer("accept", accept, minimum=0, maximum=other.dim_output - 1)
+            else:
+                # In a task with a language, members have class 1 whatever class the automaton accepts.
+                label = self._class_in(other.dim_output) if known is None else 1
 
             def accepted(strings: Strings, offsets: Offsets) -> Bools:
                 nothing = np.zeros(len(offsets) - 1, dtype=np.int64)
